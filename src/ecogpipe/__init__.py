@@ -1,0 +1,1 @@
+"""From raw recordings of active electrode arrays to mapped, masked, mirrored and filtered HDF5."""

@@ -1,0 +1,75 @@
+"""The errors that ecogpipe raises on purpose.
+
+EcogpipeError
+├── MemoryBlowOutError   (MemoryError)  a request for more signal than the memory limit allows
+├── SettingsError        (ValueError)   a config, a table row or an argument that cannot be used
+├── FormatError          (ValueError)   a file that cannot be read as a recording
+├── WiringError          (ValueError)   channels that cannot be put on the array
+├── MaskError            (ValueError)   a channel mask that does not fit its array
+├── RateError            (ValueError)   a sampling rate that is unknown or cannot be reached
+├── FilterError          (ValueError)   a filter that cannot be built or would be unstable
+├── JoinError            (ValueError)   recordings that cannot be joined end on end
+└── OutputError          (OSError)      an output that could not be written whole
+
+Each message says what was found, why it cannot work, and what to do. It is one sentence or two, fit to
+be the last line of a log.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EcogpipeError(Exception):
+    """Base of every error that ecogpipe raises on purpose."""
+
+
+class MemoryBlowOutError(EcogpipeError, MemoryError):
+    """A request would hold more signal in memory than the memory limit allows."""
+
+
+class SettingsError(EcogpipeError, ValueError):
+    """A config, a row of a table or an argument cannot be used."""
+
+
+class FormatError(EcogpipeError, ValueError):
+    """A file cannot be read as a recording."""
+
+
+class WiringError(EcogpipeError, ValueError):
+    """Channels cannot be put on the electrode array."""
+
+
+class MaskError(EcogpipeError, ValueError):
+    """A channel mask does not fit the array that it is for."""
+
+
+class RateError(EcogpipeError, ValueError):
+    """A sampling rate is unknown, or cannot be reached by an integer ratio."""
+
+
+class FilterError(EcogpipeError, ValueError):
+    """A filter cannot be built as asked for, or would be unstable."""
+
+
+class JoinError(EcogpipeError, ValueError):
+    """Recordings or sources cannot be joined end on end."""
+
+
+class OutputError(EcogpipeError, OSError):
+    """An output could not be written whole."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Sentence that offers the known name nearest to `name`, or lists the known ones.
+
+    Examples
+    --------
+    >>> nearest("bandpas", ["bandpass", "notches"])
+    "Did you mean 'bandpass'?"
+    """
+    names = sorted(known)
+    folded = {candidate.casefold(): candidate for candidate in names}
+    matches = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    if matches:
+        return f"Did you mean {folded[matches[0]]!r}?"
+    return "Known are: " + ", ".join(names) + "."

@@ -1,0 +1,1 @@
+"""Readers of acquisition files, one per format, all with the same face."""

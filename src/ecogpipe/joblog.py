@@ -1,0 +1,42 @@
+"""The frame around one job of the workflow: its log, its share of memory and cores, its errors in one sentence."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ecogpipe.errors import EcogpipeError
+from ecogpipe.params import override
+
+logger = logging.getLogger(__name__)
+
+_SIGNAL_SHARE = 0.25
+"""Share of a job's memory that may hold signals; the rest is for the interpreter, its libraries and the codecs."""
+
+
+@contextmanager
+def job(log: str | Path, threads: int, mem_mb: int) -> Iterator[None]:
+    """Run a job with its own log file, memory limit and workers; an error of ours ends it with one sentence.
+
+    Parameters
+    ----------
+    log
+        File for the job's log; its last line after a failure is the error's sentence.
+    threads
+        Cores that the job may use.
+    mem_mb
+        Megabytes that the job may use in all.
+    """
+    handler = logging.FileHandler(log, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    try:
+        with override(memory_limit=mem_mb * 1e6 * _SIGNAL_SHARE, workers=threads):
+            yield
+    except EcogpipeError as error:
+        logger.error("%s", error)
+        sys.exit(1)
+    except Exception:
+        logger.exception("unexpected error; please report it with this log")
+        raise

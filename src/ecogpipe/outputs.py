@@ -1,0 +1,133 @@
+"""Outputs that appear whole under their final name or not at all, and that say what made them."""
+
+import errno
+import hashlib
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from ecogpipe.errors import OutputError
+
+logger = logging.getLogger(__name__)
+
+_VERSIONED = ("ecogpipe", "numpy", "scipy", "h5py", "nptdms")
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, which becomes `path` when the block ends without an error.
+
+    The file is flushed to the disk before it gets its final name. After an error it is removed; after a kill it
+    stays under its temporary name until the next attempt at the same output on the same machine removes it.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    _remove_leftovers(path)
+    part = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        _flush(part)
+        os.replace(part, path)
+        _flush(path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) and not isinstance(
+            error, OutputError
+        ):
+            raise OutputError(
+                f"{path}: could not be written ({os.strerror(error.errno)}); make room or choose another folder, "
+                "then run again."
+            ) from error
+        raise
+    finally:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            part.unlink()
+
+
+@contextmanager
+def whole_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    """Yield a new HDF5 file, open for writing, that appears as `path` when the block ends without an error."""
+    with whole_file(path) as part, h5py.File(part, "w", libver=("v110", "latest"), locking=False) as file:
+        yield file
+
+
+def provenance(
+    step: str, revision: int, inputs: Sequence[Path], settings: Mapping[str, Any], relative_to: Path
+) -> dict[str, Any]:
+    """Describe what made an output: the step and its revision, the inputs, the settings, the versions.
+
+    Parameters
+    ----------
+    step, revision
+        Name of the step and its revision constant.
+    inputs
+        Files that the step read; they are named relative to the output, so that a study folder can move.
+    settings
+        What the step was asked to do; anything that JSON can hold.
+    relative_to
+        Folder of the output.
+    """
+    return {
+        "step": step,
+        "revision": revision,
+        "inputs": [_describe_input(path, relative_to) for path in inputs],
+        "settings": dict(settings),
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in _VERSIONED},
+    }
+
+
+def to_json(value: Any) -> str:
+    """Write `value` as JSON on one line, the same bytes for the same value."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+
+
+_HASHED_UP_TO = 16_000_000
+"""Bytes; the samples of larger inputs are hashed by the scan, whose pass reads them anyway."""
+
+
+def _describe_input(path: Path, relative_to: Path) -> dict[str, Any]:
+    size = path.stat().st_size
+    described: dict[str, Any] = {"name": os.path.relpath(path.resolve(), relative_to.resolve()), "bytes": size}
+    if size <= _HASHED_UP_TO:
+        described["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return described
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leftovers(path: Path) -> None:
+    for part in path.parent.glob(f".{path.name}.{socket.gethostname()}.*.part"):
+        owner = part.name.split(".")[-2]
+        if owner.isdigit() and int(owner) != os.getpid() and not _is_running(int(owner)):
+            logger.info("removing %s, left behind by a run that was killed", part)
+            part.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

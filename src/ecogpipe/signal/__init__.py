@@ -1,0 +1,1 @@
+"""Signal maths on arrays: no files, no wiring."""
