@@ -1,0 +1,106 @@
+"""Going through a source block by block, the next block being read while the caller works on this one."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol, TypeAlias
+
+import numpy.typing as npt
+
+from ecogpipe.errors import MemoryBlowOutError
+from ecogpipe.params import load_params
+
+Key: TypeAlias = tuple[slice, slice]
+
+_SHARE = 4
+"""A block takes at most this fraction of the memory limit, as the caller's block and the next are held at once."""
+
+
+_LARGEST_BLOCK = 64_000_000
+"""Bytes; larger blocks are not read any faster."""
+
+
+class Readable(Protocol):
+    """What can be read by a key."""
+
+    def __getitem__(self, key: Any) -> Any: ...
+
+
+class BlockIterator:
+    """Blocks of a source in a given order; `len` counts them, `block(n)` reads one of them.
+
+    Parameters
+    ----------
+    source
+        What the blocks are read from.
+    keys
+        The key of each block, in order.
+    return_slice
+        Whether to yield ``(block, key)`` in place of the block.
+    """
+
+    def __init__(self, source: Readable, keys: Sequence[Key], return_slice: bool = False) -> None:
+        self._source, self._keys, self._return_slice = source, list(keys), return_slice
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def block(self, n: int) -> Any:
+        """Read block `n`."""
+        return self._yielded(self._source[self._keys[n]], self._keys[n])
+
+    def __iter__(self) -> Iterator[Any]:
+        executor = ThreadPoolExecutor(1, thread_name_prefix="next_block")
+        try:
+            upcoming: Future[Any] | None = None
+            for key, next_key in zip(self._keys, [*self._keys[1:], None], strict=True):
+                block = self._source[key] if upcoming is None else upcoming.result()
+                upcoming = executor.submit(self._source.__getitem__, next_key) if next_key else None
+                yield self._yielded(block, key)
+                del block
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+    def _yielded(self, block: npt.NDArray[Any], key: Key) -> Any:
+        return (block, key) if self._return_slice else block
+
+
+def affordable(length: int, bytes_each: int) -> int:
+    """Return how many of `length` items of `bytes_each` a block may hold under the memory limit.
+
+    Raises
+    ------
+    MemoryBlowOutError
+        If not even one fits.
+    """
+    limit = load_params().memory_limit
+    fitting = min(_LARGEST_BLOCK, limit // _SHARE) // max(1, bytes_each)
+    if limit // _SHARE < bytes_each:
+        raise MemoryBlowOutError(
+            f"One item of a block takes {bytes_each} bytes, more than a quarter of the memory limit of {limit} bytes; "
+            f"raise the limit to {_SHARE * bytes_each} bytes or more."
+        )
+    return max(1, min(length, fitting))
+
+
+def time_keys(n_samples: int, length: int, overlap: int, start: int, partial: bool) -> list[Key]:
+    """Return the keys of blocks of time from `start` on, each beginning `length - overlap` after the one before."""
+    if length < 1 or not 0 <= overlap < length:
+        raise ValueError(
+            f"Blocks of {length} samples cannot overlap by {overlap}; the overlap is less than the length."
+        )
+    if not 0 <= start <= n_samples:
+        raise ValueError(f"Blocks cannot begin at sample {start} of {n_samples}.")
+    starts = range(start, max(start + 1, n_samples - overlap) if n_samples > start else start, length - overlap)
+    keys = [(slice(None), slice(first, min(first + length, n_samples))) for first in starts]
+    if not partial:
+        keys = [key for key in keys if key[1].stop - key[1].start == length]
+    return keys
+
+
+def channel_keys(n_channels: int, per_block: int) -> list[Key]:
+    """Return the keys of blocks of whole channels."""
+    if per_block < 1:
+        raise ValueError(f"A block of {per_block} channels makes no sense; give 1 or more.")
+    return [
+        (slice(first, min(first + per_block, n_channels)), slice(None)) for first in range(0, n_channels, per_block)
+    ]

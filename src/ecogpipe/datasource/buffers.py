@@ -1,0 +1,384 @@
+"""What a source reads through: one HDF5 dataset, or several joined end on end along time.
+
+A buffer keeps the axis order of the disk. Its keys are orthogonal: a list on each axis selects rows and columns.
+Reads are windows: holes that cost less to read than to skip are read and dropped in memory, in pieces that stay
+within a share of the memory limit.
+"""
+
+import errno
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe.datasource.chunks import ChunkReader, inflates
+from ecogpipe.datasource.slicing import (
+    IntArray,
+    Window,
+    bounds,
+    covering_windows,
+    intersect,
+    keep_axis,
+    outer,
+    parse_key,
+    result_shape,
+    split_window,
+)
+from ecogpipe.errors import FormatError, JoinError
+from ecogpipe.params import load_params
+
+Array: TypeAlias = npt.NDArray[Any]
+KeptAxis: TypeAlias = range | IntArray
+
+_PIECE_SHARE = 8
+"""A piece of a window, and what is picked from it, hold at most this fraction of the memory limit each."""
+
+_ROW_HOLE_BYTES = 100_000
+_CONTIGUOUS_HOLE_BYTES = 65_536
+
+
+class Buffer(ABC):
+    """Signals in on-disk axis order, (channels, time) or (time, channels)."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    writeable: bool
+
+    @property
+    @abstractmethod
+    def filename(self) -> str | list[str]:
+        """Path of the file, or of each joined file in order."""
+
+    @property
+    @abstractmethod
+    def chunks(self) -> tuple[int, ...] | None:
+        """Chunk shape, None where the dataset is contiguous."""
+
+    @abstractmethod
+    def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
+        """Read what `axes` select into `out`, whose shape is one length per axis."""
+
+    @abstractmethod
+    def write_from(self, axes: Sequence[KeptAxis], values: Array) -> None:
+        """Write `values`, one length per axis, to what `axes` select."""
+
+    @abstractmethod
+    def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
+        """Bytes that `read_into` allocates beside its result."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the files that the buffer itself opened."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes: two."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Array:
+        axes = parse_key(key, self.shape)
+        kept = [keep_axis(index) for index in axes]
+        out = np.empty([len(index) for index in kept], self.dtype)
+        self.read_into(kept, out)
+        return out.reshape(result_shape(axes))
+
+    def __setitem__(self, key: Any, values: npt.ArrayLike) -> None:
+        if not self.writeable:
+            raise ValueError(f"{self.filename}: is open for reading only; mirror the source to get a writeable copy.")
+        axes = parse_key(key, self.shape)
+        kept = [keep_axis(index) for index in axes]
+        broadcast = np.broadcast_to(np.asarray(values), result_shape(axes))
+        self.write_from(kept, broadcast.reshape([len(index) for index in kept]))
+
+
+class HDF5Buffer(Buffer):
+    """One HDF5 dataset of two axes.
+
+    Parameters
+    ----------
+    dataset
+        An open dataset. It stays the caller's: closing the buffer leaves its file open.
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        if dataset.ndim != 2:
+            raise FormatError(
+                f"{dataset.file.filename}: {dataset.name} has shape {dataset.shape}; signals need two axes."
+            )
+        self._dataset = dataset
+        self._own_file: h5py.File | None = None
+        self.shape: tuple[int, ...] = dataset.shape
+        self.dtype = dataset.dtype
+        self.writeable = dataset.file.mode == "r+"
+        self._chunk_reader = ChunkReader(dataset) if not self.writeable and inflates(dataset) else None
+
+    @classmethod
+    def open(cls, path: str | Path, name: str, writeable: bool = False) -> "HDF5Buffer":
+        """Open the dataset `name` of a file; the buffer closes the file when it is closed itself."""
+        file = open_hdf5(path, writeable)
+        if not isinstance(file.get(name), h5py.Dataset):
+            known = ", ".join(sorted(file)) or "nothing"
+            file.close()
+            raise FormatError(f"{path}: has no dataset {name!r}, it has {known}; name the dataset of the signals.")
+        buffer = cls(file[name])
+        buffer._own_file = file
+        return buffer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HDF5Buffer.open, (self.filename, self._dataset.name, self.writeable)
+
+    @property
+    def filename(self) -> str:
+        """Path of the file."""
+        return str(self._dataset.file.filename)
+
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """Chunk shape, None where the dataset is contiguous."""
+        chunks: tuple[int, ...] | None = self._dataset.chunks
+        return chunks
+
+    @property
+    def dataset(self) -> h5py.Dataset:
+        """The dataset itself."""
+        return self._dataset
+
+    def close(self) -> None:
+        """Close the file, if this buffer opened it."""
+        if self._own_file is not None:
+            self._own_file.close()
+
+    def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
+        """Bytes that `read_into` allocates beside its result: a piece of a window and what is picked from it."""
+        pieces = ([stop - start for start, stop in piece] for piece in self._pieces(axes) if not _is_whole(axes, piece))
+        largest = max((rows * columns for rows, columns in pieces), default=0)
+        return 2 * largest * self.dtype.itemsize
+
+    def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
+        """Read what `axes` select into `out`."""
+        for piece in self._pieces(axes):
+            into, taken = _intersections(axes, piece)
+            if _is_whole(axes, piece):
+                self._read_window(piece, out[into])
+            else:
+                raw = np.empty([stop - start for start, stop in piece], self.dtype)
+                self._read_window(piece, raw)
+                out[outer(*into)] = raw[outer(*taken)]
+
+    def write_from(self, axes: Sequence[KeptAxis], values: Array) -> None:
+        """Write `values` to what `axes` select; holes in a window are read and written back."""
+        for piece in self._pieces(axes):
+            into, taken = _intersections(axes, piece)
+            key = tuple(slice(start, stop) for start, stop in piece)
+            raw = np.empty([stop - start for start, stop in piece], self.dtype)
+            if not _is_whole(axes, piece):
+                self._read_window(piece, raw)
+            raw[outer(*taken)] = values[outer(*into)]
+            self._dataset[key] = raw
+
+    def _read_window(self, piece: tuple[Window, Window], out: Array) -> None:
+        if self._chunk_reader is not None and self._chunk_reader.fits_memory():
+            self._chunk_reader.read(piece, out)
+            return
+        key = tuple(slice(start, stop) for start, stop in piece)
+        if out.flags.c_contiguous:
+            self._dataset.read_direct(out, key)
+        else:
+            out[...] = self._dataset[key]
+
+    def _pieces(self, axes: Sequence[KeptAxis]) -> Iterator[tuple[Window, Window]]:
+        """Windows that hold what `axes` select; cut along the longer axis unless they can be read in place."""
+        row_windows = covering_windows(axes[0], self._hole(0, axes))
+        column_windows = covering_windows(axes[1], self._hole(1, axes))
+        for rows in row_windows:
+            for columns in column_windows:
+                if _is_whole(axes, (rows, columns)):
+                    yield rows, columns
+                else:
+                    yield from self._cut((rows, columns))
+
+    def _cut(self, windows: tuple[Window, Window]) -> Iterator[tuple[Window, Window]]:
+        extents = [stop - start for start, stop in windows]
+        along = int(np.argmax(extents))
+        slab_bytes = extents[1 - along] * self.dtype.itemsize
+        length = max(1, load_params().memory_limit // _PIECE_SHARE // slab_bytes)
+        anchor = self.chunks[along] if self.chunks else 1
+        for window in split_window(windows[along], length, anchor):
+            yield (window, windows[1]) if along == 0 else (windows[0], window)
+
+    def _hole(self, axis: int, axes: Sequence[KeptAxis]) -> int:
+        """Longest hole along an axis that is read over rather than skipped."""
+        if self.chunks:
+            return self.chunks[axis]
+        if axis == 1:
+            return max(1, _CONTIGUOUS_HOLE_BYTES // self.dtype.itemsize)
+        start, stop = bounds(axes[1])
+        return max(1, _ROW_HOLE_BYTES // (max(1, stop - start) * self.dtype.itemsize))
+
+
+class BufferBinder(Buffer):
+    """Buffers of the same layout, joined end on end along time.
+
+    Parameters
+    ----------
+    buffers
+        Buffers or binders in order of time.
+    axis
+        The axis of the buffers that is time: -1 for (channels, time), 0 for (time, channels).
+
+    Raises
+    ------
+    JoinError
+        If they differ in their channels, their dtype, their time axis, or in whether they can be written to.
+    """
+
+    def __init__(self, buffers: Sequence[Buffer], axis: int = -1) -> None:
+        if not buffers:
+            raise JoinError("There is nothing to join; give at least one buffer.")
+        self.axis = axis % 2
+        self._buffers: list[Buffer] = [part for buffer in buffers for part in self._parts(buffer)]
+        first = self._buffers[0]
+        for other in self._buffers[1:]:
+            _check_joinable(first, other, self.axis)
+        self.dtype, self.writeable = first.dtype, first.writeable
+        self._borders = [0, *accumulate(buffer.shape[self.axis] for buffer in self._buffers)]
+        rows, length = first.shape[1 - self.axis], self._borders[-1]
+        self.shape = (rows, length) if self.axis == 1 else (length, rows)
+
+    def _parts(self, buffer: Buffer) -> list[Buffer]:
+        if not isinstance(buffer, BufferBinder):
+            return [buffer]
+        if buffer.axis != self.axis:
+            raise JoinError(
+                f"{buffer.filename} are joined along axis {buffer.axis}, these are to be along {self.axis}."
+            )
+        return buffer.buffers
+
+    @property
+    def filename(self) -> list[str]:
+        """Path of each joined file, in order."""
+        return [str(buffer.filename) for buffer in self._buffers]
+
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """Chunk shape of the first buffer."""
+        return self._buffers[0].chunks
+
+    @property
+    def buffers(self) -> list[Buffer]:
+        """The joined buffers, in order."""
+        return list(self._buffers)
+
+    @property
+    def first_samples(self) -> list[int]:
+        """Where on the joined time axis each buffer begins."""
+        return self._borders[:-1]
+
+    def close(self) -> None:
+        """Close each buffer."""
+        for buffer in self._buffers:
+            buffer.close()
+
+    def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
+        """Bytes that `read_into` allocates beside its result: those of its hungriest buffer, and a list's copy."""
+        return max((self._transient_of(*part) for part in self._split(axes)), default=0)
+
+    def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
+        """Read what `axes` select into `out`."""
+        for buffer, places, part_axes in self._split(axes):
+            if isinstance(places, slice):
+                buffer.read_into(part_axes, out[self._key(places)])
+            else:
+                part = np.empty([len(index) for index in part_axes], self.dtype)
+                buffer.read_into(part_axes, part)
+                out[self._key(places)] = part
+
+    def write_from(self, axes: Sequence[KeptAxis], values: Array) -> None:
+        """Write `values` to what `axes` select."""
+        for buffer, places, part_axes in self._split(axes):
+            buffer.write_from(part_axes, values[self._key(places)])
+
+    def _split(self, axes: Sequence[KeptAxis]) -> Iterator[tuple[Buffer, slice | IntArray, list[KeptAxis]]]:
+        """Yield per touched buffer: where its samples go along time, and its own axis indices."""
+        for buffer, border in zip(self._buffers, pairwise(self._borders), strict=True):
+            overlap = intersect(axes[self.axis], border)
+            if overlap is not None:
+                places, taken = overlap
+                part_axes = list(axes)
+                part_axes[self.axis] = _as_axis(taken, border[1] - border[0])
+                yield buffer, places, part_axes
+
+    def _transient_of(self, buffer: Buffer, places: slice | IntArray, axes: list[KeptAxis]) -> int:
+        copy = 0 if isinstance(places, slice) else len(axes[0]) * len(axes[1]) * self.dtype.itemsize
+        return copy + buffer.transient_bytes(axes)
+
+    def _key(self, places: slice | IntArray) -> tuple[Any, Any]:
+        return (slice(None), places) if self.axis == 1 else (places, slice(None))
+
+
+def open_hdf5(path: str | Path, writeable: bool = False) -> h5py.File:
+    """Open an HDF5 file, for reading (without a lock) unless `writeable`.
+
+    Raises
+    ------
+    FormatError
+        If the file does not exist, is no HDF5 file, or is locked by another program.
+    """
+    try:
+        return h5py.File(path, "r+") if writeable else h5py.File(path, "r", locking=False)
+    except FileNotFoundError:
+        raise FormatError(f"{path}: there is no such file; check the name, and that its disk is connected.") from None
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.ENOLCK):
+            raise FormatError(
+                f"{path}: is locked by another program, or its disk knows no locks (errno {error.errno}); close "
+                "the other program, or set HDF5_USE_FILE_LOCKING=FALSE where no other program writes to it."
+            ) from error
+        raise FormatError(f"{path}: cannot be opened as HDF5; it is damaged, or of another format.") from error
+
+
+def _intersections(axes: Sequence[KeptAxis], piece: tuple[Window, Window]) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    rows, columns = intersect(axes[0], piece[0]), intersect(axes[1], piece[1])
+    if rows is None or columns is None:
+        nothing = (slice(0, 0), slice(0, 0))
+        return nothing, nothing
+    return (rows[0], columns[0]), (rows[1], columns[1])
+
+
+def _is_whole(axes: Sequence[KeptAxis], piece: tuple[Window, Window]) -> bool:
+    """Whether every position of the windows is selected, once and in order: then it can be read in place."""
+    return all(_is_run(index, window) for index, window in zip(axes, piece, strict=True))
+
+
+def _is_run(index: KeptAxis, window: Window) -> bool:
+    overlap = intersect(index, window)
+    if overlap is None:
+        return False
+    places, taken = overlap
+    whole = slice(0, window[1] - window[0], 1)
+    return isinstance(places, slice) and isinstance(taken, slice) and taken == whole
+
+
+def _as_axis(taken: slice | IntArray, length: int) -> KeptAxis:
+    return range(*taken.indices(length)) if isinstance(taken, slice) else taken
+
+
+def _check_joinable(first: Buffer, other: Buffer, axis: int) -> None:
+    for what, one, two in (
+        ("number of channels", first.shape[1 - axis], other.shape[1 - axis]),
+        ("dtype", first.dtype, other.dtype),
+        ("writeability", first.writeable, other.writeable),
+    ):
+        if one != two:
+            raise JoinError(
+                f"{other.filename} cannot follow {first.filename}: its {what} is {two}, not {one}; "
+                "only files of one layout can be joined."
+            )

@@ -1,0 +1,144 @@
+"""Reading gzip chunks in parallel, past the lock that HDF5 holds while it inflates.
+
+HDF5 hands over the compressed bytes of a chunk; they are inflated by `isal` in a thread a worker. Everything that
+is not gzip, with or without shuffle, is left to h5py.
+"""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from math import prod
+from typing import Any, TypeAlias
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from isal import isal_zlib
+from isal.igzip_lib import IsalError
+
+from ecogpipe.datasource.slicing import Window
+from ecogpipe.errors import FormatError
+from ecogpipe.params import load_params
+
+Offset: TypeAlias = tuple[int, ...]
+
+_GZIP, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
+
+
+def inflates(dataset: h5py.Dataset) -> bool:
+    """Whether `ChunkReader` can read the dataset: two axes of numbers in gzip chunks, with or without shuffle."""
+    plist = dataset.id.get_create_plist()
+    filters = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
+    return (
+        dataset.ndim == 2
+        and dataset.chunks is not None
+        and dataset.dtype.kind in "iuf"
+        and filters in ([_GZIP], [_SHUFFLE, _GZIP])
+    )
+
+
+class ChunkReader:
+    """Reads windows of a gzip dataset, the chunks of a window inflated in parallel.
+
+    Parameters
+    ----------
+    dataset
+        A dataset for which `inflates` is true.
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._dataset = dataset
+        self._dtype = dataset.dtype
+        self._chunk_shape: tuple[int, ...] = dataset.chunks
+        self._shuffled = dataset.shuffle
+        self._edges: dict[Offset, npt.NDArray[Any]] = {}
+        self._lock = threading.Lock()
+
+    def fits_memory(self) -> bool:
+        """Whether one chunk a worker fits into an eighth of the memory limit."""
+        return self._chunk_bytes() * load_params().workers <= load_params().memory_limit / 8
+
+    def read(self, windows: tuple[Window, Window], out: npt.NDArray[Any]) -> None:
+        """Read a window into `out`, an array of the window's shape and the dataset's dtype."""
+        with self._lock:
+            known, self._edges = self._edges, {}
+        edges: dict[Offset, npt.NDArray[Any]] = {}
+
+        def fill(offset: Offset) -> None:
+            chunk = known.get(offset)
+            if chunk is None:
+                chunk = self._load(offset)
+            inside, target = _overlap(offset, self._chunk_shape, windows)
+            out[target] = chunk[inside]
+            if self._reaches_past(offset, windows):
+                edges[offset] = chunk
+
+        offsets = list(self._offsets(windows))
+        workers = min(load_params().workers, len(offsets))
+        if workers <= 1:
+            for offset in offsets:
+                fill(offset)
+        else:
+            with ThreadPoolExecutor(workers, thread_name_prefix="inflate") as pool:
+                for _ in pool.map(fill, offsets):
+                    pass
+        self._keep(edges)
+
+    def _keep(self, edges: dict[Offset, npt.NDArray[Any]]) -> None:
+        """Keep the chunks that the next window is likely to touch again, up to a quarter of the memory limit."""
+        if sum(chunk.nbytes for chunk in edges.values()) <= load_params().memory_limit / 4:
+            with self._lock:
+                self._edges = edges
+
+    def _offsets(self, windows: tuple[Window, Window]) -> Iterator[Offset]:
+        starts = [
+            range(start - start % length, stop, length)
+            for (start, stop), length in zip(windows, self._chunk_shape, strict=True)
+        ]
+        return product(*starts)
+
+    def _reaches_past(self, offset: Offset, windows: tuple[Window, Window]) -> bool:
+        limits = zip(offset, self._chunk_shape, windows, self._dataset.shape, strict=True)
+        return any(min(first + length, end) > stop for first, length, (_, stop), end in limits)
+
+    def _chunk_bytes(self) -> int:
+        return prod(self._chunk_shape) * int(self._dtype.itemsize)
+
+    def _load(self, offset: Offset) -> npt.NDArray[Any]:
+        if self._dataset.id.get_chunk_info_by_coord(offset).byte_offset is None:
+            return np.full(self._chunk_shape, self._dataset.fillvalue, self._dtype)
+        skipped_filters, packed = self._dataset.id.read_direct_chunk(offset)
+        n_bytes = self._chunk_bytes()
+        shuffle_bit, gzip_bit = (1, 2) if self._shuffled else (0, 1)
+        raw = packed if skipped_filters & gzip_bit else self._inflate(packed, n_bytes, offset)
+        if self._shuffled and not skipped_filters & shuffle_bit:
+            raw = np.frombuffer(raw, "u1").reshape(self._dtype.itemsize, -1).T.tobytes()
+        return np.frombuffer(raw, self._dtype).reshape(self._chunk_shape)
+
+    def _inflate(self, packed: bytes, n_bytes: int, offset: Offset) -> bytes:
+        try:
+            raw: bytes = isal_zlib.decompress(packed, bufsize=n_bytes)
+        except IsalError as error:  # type: ignore[misc]  # the stub does not say that it is one
+            raise self._damaged(offset, str(error)) from None
+        if len(raw) != n_bytes:
+            raise self._damaged(offset, f"{len(raw)} bytes in place of {n_bytes}")
+        return raw
+
+    def _damaged(self, offset: Offset, reason: str) -> FormatError:
+        return FormatError(
+            f"{self._dataset.file.filename}: the chunk of {self._dataset.name} at {offset} cannot be inflated "
+            f"({reason}); the file is damaged, get it again from where it was recorded."
+        )
+
+
+def _overlap(
+    offset: Offset, chunk_shape: tuple[int, ...], windows: tuple[Window, Window]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return where a chunk and the windows overlap: inside the chunk, and inside the windows."""
+    inside, target = [], []
+    for first, length, (start, stop) in zip(offset, chunk_shape, windows, strict=True):
+        low, high = max(first, start), min(first + length, stop)
+        inside.append(slice(low - first, high - first))
+        target.append(slice(low - start, high - start))
+    return tuple(inside), tuple(target)

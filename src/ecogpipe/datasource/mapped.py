@@ -1,0 +1,379 @@
+"""The source that is mapped onto HDF5 files: nothing is read until it is indexed, and never more than the limit."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe.datasource.buffers import Buffer, BufferBinder, HDF5Buffer
+from ecogpipe.datasource.slicing import (
+    AxisIndex,
+    as_slice,
+    check_one_list,
+    compose,
+    count,
+    expand_key,
+    keep_axis,
+    parse_key,
+    result_shape,
+)
+from ecogpipe.datasource.source import Array, ElectrodeDataSource, checked_mask
+from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, nearest
+from ecogpipe.params import load_params
+
+Scale: TypeAlias = float | tuple[float, float]
+Aligned: TypeAlias = str | tuple[str, Sequence[int]]
+
+
+class MappedSource(ElectrodeDataSource):
+    """Electrode signals mapped onto HDF5, (active channels, time) whatever the order on disk.
+
+    Parameters
+    ----------
+    data_buffer
+        What the signals are read through.
+    electrode_channels
+        Rows of the buffer that carry the electrode channels; None for all rows.
+    channel_mask
+        One bool per electrode channel; None for all True.
+    aligned_arrays
+        Names of datasets beside the signals, or (name, rows) for rows of the signals themselves. Each becomes an
+        attribute ``source.<name>``, a source of its own of (rows, time), in the numbers of the file.
+    units_scale
+        ``scale``, or ``(offset, scale)`` with value = (raw + offset) * scale. A scaled source has the dtype of the
+        `floating_point` setting and is read-only.
+    transpose
+        True where the buffer is (time, channels). Such a source is read-only.
+    raise_on_big_slices
+        Whether to refuse what would not fit into the memory limit.
+
+    Examples
+    --------
+    >>> import h5py, numpy as np, tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "recording.h5"
+    >>> with h5py.File(path, "w") as file:
+    ...     file["data"] = np.arange(12.0).reshape(3, 4)
+    >>> with MappedSource.from_hdf_sources(path, "data", electrode_channels=[0, 2]) as source:
+    ...     source[:, 1:3]
+    array([[ 1.,  2.],
+           [ 9., 10.]])
+    """
+
+    def __init__(
+        self,
+        data_buffer: Buffer,
+        electrode_channels: Sequence[int] | None = None,
+        channel_mask: npt.ArrayLike | None = None,
+        aligned_arrays: Sequence[Aligned] = (),
+        units_scale: Scale | None = None,
+        transpose: bool = False,
+        raise_on_big_slices: bool = True,
+    ) -> None:
+        self.data_buffer = data_buffer
+        self._time_axis = 0 if transpose else 1
+        _check_binder_axis(data_buffer, self._time_axis)
+        self.electrode_channels = self._checked_channels(electrode_channels)
+        self._mask = checked_mask(channel_mask, len(self.electrode_channels))
+        self._units_scale = _offset_and_scale(units_scale)
+        self._dtype = data_buffer.dtype if units_scale is None else np.dtype(load_params().dtype)
+        self._raise_on_big_slices = raise_on_big_slices
+        self._slices_are_maps = False
+        self._aligned = tuple(aligned_arrays)
+        self.aligned_arrays = tuple(_aligned_name(spec) for spec in self._aligned)
+
+    @classmethod
+    def from_hdf_sources(
+        cls,
+        files: h5py.File | str | Path | Sequence[h5py.File | str | Path],
+        data_field: str,
+        electrode_channels: Sequence[int] | None = None,
+        channel_mask: npt.ArrayLike | None = None,
+        aligned_arrays: Sequence[Aligned] = (),
+        units_scale: Scale | None = None,
+        transpose: bool = False,
+        raise_on_big_slices: bool = True,
+    ) -> Self:
+        """Map the dataset `data_field` of one file, or of several joined end on end.
+
+        Parameters
+        ----------
+        files
+            An open `h5py.File`, which stays the caller's, or a path, which is opened for reading; or a sequence.
+        data_field
+            Name of the dataset of signals.
+        electrode_channels, channel_mask, aligned_arrays, units_scale, transpose, raise_on_big_slices
+            As for the class.
+
+        Raises
+        ------
+        FormatError
+            If a file cannot be opened, or has no such dataset.
+        JoinError
+            If the files differ in their layout.
+        """
+        sequence = [files] if isinstance(files, h5py.File | str | Path) else files
+        buffers = [_buffer(file, data_field) for file in sequence]
+        buffer = buffers[0] if len(buffers) == 1 else BufferBinder(buffers, axis=0 if transpose else 1)
+        return cls(
+            buffer, electrode_channels, channel_mask, aligned_arrays, units_scale, transpose, raise_on_big_slices
+        )
+
+    # -- what it is
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the file, or of the `floating_point` setting where the source is scaled."""
+        return self._dtype
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of each channel."""
+        return self.data_buffer.shape[self._time_axis]
+
+    @property
+    def transposed(self) -> bool:
+        """Whether the buffer is (time, channels)."""
+        return self._time_axis == 0
+
+    @property
+    def units_scale(self) -> tuple[float, float] | None:
+        """(offset, scale) with value = (raw + offset) * scale; None where the source is not scaled."""
+        return self._units_scale
+
+    @property
+    def writeable(self) -> bool:
+        """Whether values can be assigned: the file is open for writing, not transposed and not scaled."""
+        return self.data_buffer.writeable and self._time_axis == 1 and self._units_scale is None
+
+    @property
+    def is_direct_map(self) -> bool:
+        """Whether channel k is row k of the buffer."""
+        return self.active_channels == list(range(self.data_buffer.shape[1 - self._time_axis]))
+
+    def __getattr__(self, name: str) -> "MappedSource":
+        # Only called for names that are no attribute yet: aligned arrays are opened when they are asked for.
+        for spec in self.__dict__.get("_aligned", ()):
+            if _aligned_name(spec) == name:
+                aligned = self._open_aligned(spec)
+                self.__dict__[name] = aligned
+                return aligned
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+
+    # -- access
+
+    def __getitem__(self, key: Any) -> Any:
+        if self._slices_are_maps:
+            return self._channel_map(key)
+        axes = self._parsed(key)
+        buffer_axes = self._buffer_axes(axes)
+        self._check_axes(buffer_axes)
+        raw = self.data_buffer[tuple(_as_key(index) for index in buffer_axes)]
+        oriented = raw.T if self.transposed else raw
+        values = oriented if self._units_scale is None else _scaled(oriented, *self._units_scale, self._dtype)
+        return values if values.ndim or _has_ellipsis(key) else values[()]
+
+    def __setitem__(self, key: Any, values: npt.ArrayLike) -> None:
+        if not self.writeable:
+            raise ValueError(
+                f"{self.data_buffer.filename}: this source is read-only, as its file is open for reading, transposed "
+                "or scaled; use source.mirror(copy='all') for a writeable copy."
+            )
+        self.data_buffer[self._slice_logic(key)] = values
+
+    @contextmanager
+    def big_slices(self) -> Iterator[Self]:
+        """Allow slices of any size inside a ``with`` block."""
+        before, self._raise_on_big_slices = self._raise_on_big_slices, False
+        try:
+            yield self
+        finally:
+            self._raise_on_big_slices = before
+
+    @contextmanager
+    def channels_are_maps(self) -> Iterator[Self]:
+        """Make ``source[channels]`` a source that shares the buffer, inside a ``with`` block."""
+        self._slices_are_maps = True
+        try:
+            yield self
+        finally:
+            self._slices_are_maps = False
+
+    def cache_slice(self, key: Any) -> None:
+        """Begin to read ``source[key]`` in the background; `get_cached_slice` waits for it."""
+        self._check_slice_size(self._slice_logic(key))
+        super().cache_slice(key)
+
+    def frame_bytes(self) -> int:
+        """Bytes that reading one frame of the active channels takes at its peak, result included."""
+        frame = (range(len(self)), range(min(1, self.n_samples)))
+        return max(1, self._peak_bytes(self._buffer_axes(frame)))
+
+    def join(self, other: "ElectrodeDataSource") -> "MappedSource":
+        """Return a source of this one's samples followed by those of `other`, the buffers shared.
+
+        Raises
+        ------
+        JoinError
+            If the two differ in rows, dtype, scale, orientation, electrode channels or aligned arrays.
+        """
+        if not isinstance(other, MappedSource):
+            raise JoinError(f"A mapped source can be joined with a mapped source, not with {type(other).__name__}.")
+        for what in ("transposed", "units_scale", "electrode_channels", "_aligned"):
+            one, two = getattr(self, what), getattr(other, what)
+            if one != two:
+                name = what.strip("_").replace("_", " ")
+                raise JoinError(
+                    f"{other.data_buffer.filename} cannot follow {self.data_buffer.filename}: its {name} is {two}, "
+                    f"not {one}."
+                )
+        binder = BufferBinder([self.data_buffer, other.data_buffer], axis=self._time_axis)
+        return self._derived(binder, self.electrode_channels, self._mask, self._aligned)
+
+    def close(self) -> None:
+        """Close the files that were opened for this source; files that were handed over open stay open."""
+        for name in self.aligned_arrays:
+            if name in self.__dict__:
+                self.__dict__[name].close()
+        self.data_buffer.close()
+
+    # -- from the source's key to the buffer's
+
+    def _slice_logic(self, key: Any) -> tuple[Any, Any]:
+        """Return the buffer's key for a key of the source: in on-disk axis order, channels looked up."""
+        rows, _ = self._parsed(key)
+        _, time = expand_key(key, self.ndim)
+        channel_key = compose(rows, np.array(self.active_channels, dtype=np.intp))
+        channels = channel_key if isinstance(channel_key, int) else [int(channel) for channel in channel_key]
+        return (time, channels) if self.transposed else (channels, time)
+
+    def _check_slice_size(self, buffer_key: tuple[Any, Any]) -> None:
+        """Raise MemoryBlowOutError where reading a key of the buffer would take more than the memory limit."""
+        self._check_axes(parse_key(buffer_key, self.data_buffer.shape))
+
+    def _check_axes(self, buffer_axes: Sequence[AxisIndex]) -> None:
+        limit = load_params().memory_limit
+        if not self._raise_on_big_slices or self._peak_bytes(buffer_axes) <= limit:
+            return
+        shape = result_shape(buffer_axes)
+        raise MemoryBlowOutError(
+            f"Reading {shape[::-1] if self.transposed else shape} samples takes {self._peak_bytes(buffer_axes):,} "
+            f"bytes, more than the memory limit of {limit:,}; read less at a time (iter_blocks), or raise the limit "
+            "(OVERRIDE['memory_limit'], or source.big_slices() for one slice)."
+        )
+
+    def _peak_bytes(self, buffer_axes: Sequence[AxisIndex]) -> int:
+        """Bytes held at once while a key of the buffer is read: raw numbers, pieces of windows, result."""
+        n_values = count(buffer_axes[0]) * count(buffer_axes[1])
+        raw = n_values * self.data_buffer.dtype.itemsize
+        reading = self.data_buffer.transient_bytes([keep_axis(index) for index in buffer_axes])
+        if self._units_scale is None:
+            return raw + reading
+        return raw + max(reading, n_values * (8 + self._dtype.itemsize))
+
+    def _parsed(self, key: Any) -> tuple[AxisIndex, AxisIndex]:
+        rows, time = parse_key(key, self.shape)
+        check_one_list((rows, time))
+        return rows, time
+
+    def _buffer_axes(self, axes: tuple[AxisIndex, AxisIndex]) -> tuple[AxisIndex, AxisIndex]:
+        rows, time = axes
+        channels = compose(rows, np.array(self.active_channels, dtype=np.intp))
+        return (time, channels) if self.transposed else (channels, time)
+
+    # -- sources made of this one
+
+    def _channel_map(self, key: Any) -> "MappedSource":
+        rows, time = self._parsed(key)
+        if time != range(self.n_samples):
+            raise IndexError("Inside channels_are_maps() only channels can be selected; index the new source in time.")
+        channels = [self.active_channels[row] for row in keep_axis(rows)]
+        return self._derived(self.data_buffer, channels, None, self._aligned)
+
+    def _derived(
+        self, buffer: Buffer, channels: Sequence[int], mask: npt.ArrayLike | None, aligned: Sequence[Aligned]
+    ) -> "MappedSource":
+        derived = MappedSource(
+            buffer, channels, mask, aligned, self._units_scale, self.transposed, self._raise_on_big_slices
+        )
+        derived._dtype = self._dtype
+        return derived
+
+    def _open_aligned(self, spec: Aligned) -> "MappedSource":
+        if not isinstance(spec, str):
+            return MappedSource(self.data_buffer, spec[1], transpose=self.transposed)
+        parts = self.data_buffer.buffers if isinstance(self.data_buffer, BufferBinder) else [self.data_buffer]
+        buffers: list[Buffer] = [_sibling(part, spec) for part in parts]
+        buffer = buffers[0] if len(buffers) == 1 else BufferBinder(buffers, axis=self._time_axis)
+        if buffer.shape[self._time_axis] != self.n_samples:
+            raise FormatError(
+                f"{buffer.filename}: {spec!r} has shape {buffer.shape} and does not share the {self.n_samples} samples "
+                "of the signals."
+            )
+        return MappedSource(buffer, transpose=self.transposed)
+
+    def _checked_channels(self, channels: Sequence[int] | None) -> list[int]:
+        n_rows = self.data_buffer.shape[1 - self._time_axis]
+        if channels is None:
+            return list(range(n_rows))
+        wrong = [channel for channel in channels if not 0 <= channel < n_rows]
+        if wrong:
+            raise IndexError(
+                f"{self.data_buffer.filename}: has {n_rows} rows; there is no electrode channel {wrong[0]}."
+            )
+        return [int(channel) for channel in channels]
+
+
+def _buffer(file: h5py.File | str | Path, name: str) -> HDF5Buffer:
+    if not isinstance(file, h5py.File):
+        return HDF5Buffer.open(file, name)
+    if not isinstance(file.get(name), h5py.Dataset):
+        raise FormatError(f"{file.filename}: has no dataset {name!r}. {nearest(name, file)}")
+    return HDF5Buffer(file[name])
+
+
+def _sibling(part: Buffer, name: str) -> HDF5Buffer:
+    if not isinstance(part, HDF5Buffer):
+        raise FormatError(f"{part.filename}: the aligned array {name!r} can only be found beside an HDF5 dataset.")
+    return _buffer(part.dataset.file, name)
+
+
+def _aligned_name(spec: Aligned) -> str:
+    return spec if isinstance(spec, str) else spec[0]
+
+
+def _offset_and_scale(units_scale: Scale | None) -> tuple[float, float] | None:
+    if units_scale is None:
+        return None
+    if isinstance(units_scale, Sequence):
+        offset, scale = units_scale
+        return float(offset), float(scale)
+    return 0.0, float(units_scale)
+
+
+def _scaled(raw: Array, offset: float, scale: float, dtype: np.dtype[Any]) -> Array:
+    """Return (raw + offset) * scale, computed in float64 and rounded once."""
+    values = raw.astype(np.float64)
+    if offset:
+        values += offset
+    values *= scale
+    return values.astype(dtype, copy=False)
+
+
+def _as_key(index: AxisIndex) -> Any:
+    return as_slice(index) if isinstance(index, range) else index
+
+
+def _has_ellipsis(key: Any) -> bool:
+    return any(part is Ellipsis for part in (key if isinstance(key, tuple) else (key,)))
+
+
+def _check_binder_axis(buffer: Buffer, time_axis: int) -> None:
+    if isinstance(buffer, BufferBinder) and buffer.axis != time_axis:
+        raise JoinError(
+            f"{buffer.filename} are joined along axis {buffer.axis}, but time is axis {time_axis} of this source; "
+            "join them along time, or change transpose."
+        )

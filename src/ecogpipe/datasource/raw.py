@@ -1,0 +1,83 @@
+"""Opening a canonical recording: its own or linked signals as one source of all channels, in raw numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ecogpipe.datasource.buffers import Buffer, BufferBinder, HDF5Buffer, open_hdf5
+from ecogpipe.datasource.mapped import MappedSource
+from ecogpipe.errors import FormatError
+from ecogpipe.layout import Acquisition, Part, read_acquisition, signal_parts
+
+
+@dataclass(frozen=True)
+class RawRecording:
+    """An open recording.
+
+    Attributes
+    ----------
+    path : Path
+        The canonical file.
+    acquisition : Acquisition
+        How its channels were acquired.
+    parts : sequence of Part
+        Where its signals are, in order.
+    source : MappedSource
+        All channels, (channels, time), in the raw numbers of the file.
+    """
+
+    path: Path
+    acquisition: Acquisition
+    parts: Sequence[Part]
+    source: MappedSource
+
+    @property
+    def n_samples(self) -> int:
+        """Number of frames."""
+        return self.source.n_samples
+
+    def close(self) -> None:
+        """Close the files."""
+        self.source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_raw(path: str | Path, **settings: Any) -> RawRecording:
+    """Open a canonical recording for reading.
+
+    Parameters
+    ----------
+    path
+        A file that `ingest` or `mirror_recording` wrote.
+    **settings
+        Settings of `MappedSource`, where not all channels are wanted as they are.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, not canonical, or links to a file that is missing.
+    """
+    path = Path(path)
+    with open_hdf5(path) as file:
+        acquisition = read_acquisition(file)
+        parts = signal_parts(file)
+    _check_parts(path, parts)
+    buffers: list[Buffer] = [HDF5Buffer.open(part.path, part.dataset) for part in parts]
+    time_first = parts[0].time_first
+    buffer = buffers[0] if len(buffers) == 1 else BufferBinder(buffers, axis=0 if time_first else 1)
+    return RawRecording(path, acquisition, parts, MappedSource(buffer, transpose=time_first, **settings))
+
+
+def _check_parts(path: Path, parts: Sequence[Part]) -> None:
+    for part in parts:
+        if not part.path.exists():
+            raise FormatError(
+                f"{path}: its signals are in {part.path}, which is not there; a study folder moves together "
+                "with its raw data: put the file back, or ingest the recording again."
+            )

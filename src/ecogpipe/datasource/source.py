@@ -1,0 +1,352 @@
+"""Array-like electrode signals, (channels, time): what every source can do, and the one that lives in memory."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe.datasource import blocks, reductions
+from ecogpipe.datasource.slicing import as_slice, check_one_list, compose, outer, parse_key
+from ecogpipe.errors import MaskError
+
+Array: TypeAlias = npt.NDArray[Any]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
+
+class ElectrodeDataSource(ABC):
+    """Electrode signals as an array of (active channels, time).
+
+    Attributes
+    ----------
+    electrode_channels : list of int
+        Rows of the underlying array that carry the electrode channels, in the order of the source.
+    aligned_arrays : tuple of str
+        Names of the attributes that hold signals on the same time axis.
+    """
+
+    electrode_channels: list[int]
+    aligned_arrays: tuple[str, ...]
+    _mask: Mask
+    _cached: Future[Array] | None = None
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of what indexing returns."""
+
+    @property
+    @abstractmethod
+    def n_samples(self) -> int:
+        """Number of samples of each channel."""
+
+    @property
+    @abstractmethod
+    def writeable(self) -> bool:
+        """Whether values can be assigned."""
+
+    @abstractmethod
+    def __getitem__(self, key: Any) -> Any: ...
+
+    @abstractmethod
+    def __setitem__(self, key: Any, values: npt.ArrayLike) -> None: ...
+
+    @abstractmethod
+    def frame_bytes(self) -> int:
+        """Bytes that reading one frame of the active channels takes at its peak, result included."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(active channels, samples)."""
+        return len(self.active_channels), self.n_samples
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes: two."""
+        return 2
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if copy is False:
+            raise ValueError("A source becomes an array by reading it; it cannot be viewed without a copy.")
+        return np.asarray(self[:, :], dtype=dtype)
+
+    # -- channels
+
+    @property
+    def active_channels(self) -> list[int]:
+        """Electrode channels whose mask is True."""
+        return [channel for channel, keep in zip(self.electrode_channels, self._mask, strict=True) if keep]
+
+    @property
+    def _electrode_channels(self) -> list[int]:
+        return self.electrode_channels
+
+    @property
+    def _active_channels(self) -> list[int]:
+        return self.active_channels
+
+    @property
+    def binary_channel_mask(self) -> Mask:
+        """The channel mask: one bool per electrode channel, a copy."""
+        return self._mask.copy()
+
+    def set_channel_mask(self, mask: npt.ArrayLike | None) -> None:
+        """Choose the active channels.
+
+        Parameters
+        ----------
+        mask
+            One bool per electrode channel, False for a channel that is not to be used; None activates all.
+
+        Raises
+        ------
+        MaskError
+            If the mask is not one bool per electrode channel.
+        """
+        self._mask = checked_mask(mask, len(self.electrode_channels))
+
+    # -- iteration
+
+    def iter_blocks(
+        self,
+        block_length: int | None = None,
+        overlap: int = 0,
+        start_offset: int = 0,
+        return_slice: bool = False,
+        reverse: bool = False,
+        partial_block: bool = True,
+    ) -> "blocks.BlockIterator":
+        """Iterate over blocks of time, (channels, block_length), the next one always being read in the background.
+
+        Parameters
+        ----------
+        block_length
+            Samples of a block; None chooses it from the memory limit.
+        overlap
+            Samples that a block shares with the one before it.
+        start_offset
+            Sample at which the first block begins.
+        return_slice
+            Yield ``(block, key)`` with the key that selects the block.
+        reverse
+            Yield the last block first; the samples of a block stay in their order.
+        partial_block
+            Whether a last block that is shorter than `block_length` is yielded.
+        """
+        length = block_length or blocks.affordable(self.n_samples, self.frame_bytes())
+        keys = blocks.time_keys(self.n_samples, length, overlap, start_offset, partial_block)
+        return blocks.BlockIterator(self, keys[::-1] if reverse else keys, return_slice)
+
+    def iter_channels(
+        self, chans_per_block: int | None = None, use_max_memory: bool = True, return_slice: bool = False
+    ) -> "blocks.BlockIterator":
+        """Iterate over blocks of whole channels, (chans_per_block, time).
+
+        Parameters
+        ----------
+        chans_per_block
+            Channels of a block; None chooses as many as the memory limit allows, or one at a time without
+            `use_max_memory`.
+        use_max_memory
+            Whether to choose the largest blocks that the memory limit allows.
+        return_slice
+            Yield ``(block, key)`` with the key that selects the block.
+        """
+        n_channels = len(self)
+        if chans_per_block is None:
+            per_channel = -(-self.frame_bytes() // max(1, n_channels)) * self.n_samples
+            chans_per_block = blocks.affordable(n_channels, per_channel) if use_max_memory else 1
+        return blocks.BlockIterator(self, blocks.channel_keys(n_channels, chans_per_block), return_slice)
+
+    def cache_slice(self, key: Any) -> None:
+        """Begin to read ``source[key]`` in the background; `get_cached_slice` waits for it."""
+        executor = ThreadPoolExecutor(1, thread_name_prefix="cache_slice")
+        self._cached = executor.submit(self.__getitem__, key)
+        executor.shutdown(wait=False)
+
+    def get_cached_slice(self) -> Array:
+        """Return what the last `cache_slice` asked for.
+
+        Raises
+        ------
+        LookupError
+            If nothing was asked for.
+        """
+        if self._cached is None:
+            raise LookupError("No slice is being cached; call cache_slice(key) first.")
+        cached, self._cached = self._cached, None
+        return cached.result()
+
+    # -- reductions
+
+    def min(self, axis: int | None = None, out: Array | None = None, keepdims: bool = False) -> Any:
+        """Minimum over an axis (0 channels, 1 time) or all; masked channels are left out."""
+        return reductions.extreme(self, np.minimum, axis, out, keepdims)
+
+    def max(self, axis: int | None = None, out: Array | None = None, keepdims: bool = False) -> Any:
+        """Maximum over an axis (0 channels, 1 time) or all; masked channels are left out."""
+        return reductions.extreme(self, np.maximum, axis, out, keepdims)
+
+    def sum(
+        self,
+        axis: int | None = None,
+        dtype: npt.DTypeLike | None = None,
+        out: Array | None = None,
+        keepdims: bool = False,
+    ) -> Any:
+        """Sum over an axis (0 channels, 1 time) or all; masked channels are left out."""
+        return reductions.total(self, axis, dtype, out, keepdims)
+
+    def mean(
+        self,
+        axis: int | None = None,
+        dtype: npt.DTypeLike | None = None,
+        out: Array | None = None,
+        keepdims: bool = False,
+    ) -> Any:
+        """Mean over an axis (0 channels, 1 time) or all; masked channels are left out."""
+        return reductions.mean(self, axis, dtype, out, keepdims)
+
+    def var(
+        self,
+        axis: int | None = None,
+        dtype: npt.DTypeLike | None = None,
+        out: Array | None = None,
+        ddof: int = 0,
+        keepdims: bool = False,
+    ) -> Any:
+        """Variance over an axis (0 channels, 1 time) or all; masked channels are left out."""
+        return reductions.variance(self, axis, dtype, out, ddof, keepdims)
+
+    def std(
+        self,
+        axis: int | None = None,
+        dtype: npt.DTypeLike | None = None,
+        out: Array | None = None,
+        ddof: int = 0,
+        keepdims: bool = False,
+    ) -> Any:
+        """Standard deviation over an axis (0 channels, 1 time) or all; masked channels are left out."""
+        return reductions.deviation(self, axis, dtype, out, ddof, keepdims)
+
+    # -- new sources
+
+    @abstractmethod
+    def join(self, other: Self) -> "ElectrodeDataSource":
+        """Return a source of this one's samples followed by those of `other`."""
+
+    def close(self) -> None:  # noqa: B027  # most sources hold no file
+        """Let go of files that the source itself opened."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.shape[0]} x {self.shape[1]} {self.dtype}>"
+
+
+class ArraySource(ElectrodeDataSource):
+    """Electrode signals in memory.
+
+    Parameters
+    ----------
+    data
+        (channels, time).
+    electrode_channels
+        Rows of `data` that carry the electrode channels; None for all rows.
+    channel_mask
+        One bool per electrode channel; None for all True.
+    aligned_arrays
+        Arrays on the same time axis, by the name of the attribute that they become.
+    """
+
+    def __init__(
+        self,
+        data: Array,
+        electrode_channels: Sequence[int] | None = None,
+        channel_mask: npt.ArrayLike | None = None,
+        aligned_arrays: Mapping[str, Array] | None = None,
+    ) -> None:
+        if data.ndim != 2:
+            raise ValueError(f"The signals have shape {data.shape}; a source needs (channels, time).")
+        self.data_buffer = data
+        self.electrode_channels = list(range(len(data)) if electrode_channels is None else electrode_channels)
+        self._mask = checked_mask(channel_mask, len(self.electrode_channels))
+        aligned = dict(aligned_arrays or {})
+        self.aligned_arrays = tuple(aligned)
+        for name, array in aligned.items():
+            setattr(self, name, array)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of the array."""
+        return self.data_buffer.dtype
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of each channel."""
+        return int(self.data_buffer.shape[1])
+
+    @property
+    def writeable(self) -> bool:
+        """Whether values can be assigned."""
+        return bool(self.data_buffer.flags.writeable)
+
+    @property
+    def is_direct_map(self) -> bool:
+        """Whether channel k is row k of the array."""
+        return self.active_channels == list(range(len(self.data_buffer)))
+
+    def frame_bytes(self) -> int:
+        """Bytes of one frame of the active channels."""
+        return max(1, len(self) * self.dtype.itemsize)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.data_buffer[self._array_key(key)]
+
+    def __setitem__(self, key: Any, values: npt.ArrayLike) -> None:
+        self.data_buffer[self._array_key(key)] = values
+
+    def join(self, other: Self) -> "ArraySource":
+        """Return a source of this one's samples followed by those of `other`, in memory."""
+        aligned = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)], -1) for name in self.aligned_arrays
+        }
+        joined = np.concatenate([self.data_buffer, other.data_buffer], axis=1)
+        return ArraySource(joined, self.electrode_channels, self._mask, aligned)
+
+    def _array_key(self, key: Any) -> tuple[Any, Any]:
+        rows, time = parse_key(key, self.shape)
+        check_one_list((rows, time))
+        row_key = compose(rows, np.array(self.active_channels, dtype=np.intp))
+        time_key = as_slice(time) if isinstance(time, range) else time
+        return (
+            (row_key, time_key) if isinstance(row_key, int) or isinstance(time_key, int) else outer(row_key, time_key)
+        )
+
+
+def checked_mask(mask: npt.ArrayLike | None, n_electrodes: int) -> Mask:
+    """Return a channel mask as one bool per electrode channel.
+
+    Raises
+    ------
+    MaskError
+        If it has another length, or values that are no bools.
+    """
+    if mask is None:
+        return np.ones(n_electrodes, dtype=bool)
+    array = np.array(mask)
+    if array.shape != (n_electrodes,) or array.dtype != bool:
+        raise MaskError(
+            f"The channel mask has shape {array.shape} of {array.dtype}; it needs one bool for each of the "
+            f"{n_electrodes} electrode channels."
+        )
+    return array

@@ -1,0 +1,240 @@
+"""Lowering the rate by an integer ratio: a linear-phase FIR with zero delay, and levels of digital lines.
+
+The FIR runs as a batch of small matrix products: a banded matrix of taps times a strided view of the block. Every
+product has one shape, its tile of outputs anchored at output sample 0, so that a result's bits do not depend on how
+the samples arrive.
+"""
+
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
+from scipy import signal
+
+from ecogpipe.errors import RateError
+from ecogpipe.signal.rates import decimated_length
+
+Array: TypeAlias = npt.NDArray[np.float64]
+Order: TypeAlias = Literal["C", "F"]
+LineKind: TypeAlias = Literal["ttl_high", "ttl_low", "analog"]
+
+_STOP_BAND_DB = 82.0
+"""Attenuation that the window is designed for; what is measured stays above 80 dB for every ratio."""
+
+_TRANSITION = 0.4
+"""Width of the transition band, 0.8 to 1.2 of the new Nyquist frequency."""
+
+_TILE_OUTPUTS = 16
+"""Outputs of one matrix product: fewer waste calls, more waste products with the zeros of the band."""
+
+
+@lru_cache
+def decimation_fir(ratio: int) -> Array:
+    """Return the taps of the anti-alias filter for an integer ratio, an odd number of them, with a DC gain of 1.
+
+    A Kaiser window: flat to 0.01 dB up to 0.8 of the new Nyquist frequency, at least 80 dB down from 1.2 of it on,
+    6 dB down at it. For ratio 1 the one tap is 1.
+
+    References
+    ----------
+    Kaiser (1974), Nonrecursive digital filter design using the I0-sinh window function, Proc. IEEE ISCAS.
+    """
+    if ratio < 1:
+        raise RateError(f"A ratio of {ratio} does not lower a rate; give an integer of 1 or more.")
+    if ratio == 1:
+        return np.ones(1)
+    n_taps, beta = signal.kaiserord(_STOP_BAND_DB, _TRANSITION / ratio)
+    taps = signal.firwin(n_taps | 1, 1 / ratio, window=("kaiser", beta))
+    return np.asarray(taps / taps.sum(), dtype=np.float64)
+
+
+class Decimator:
+    """Decimates signals that arrive in blocks; equal to filtering the whole, odd-reflected at its ends.
+
+    Parameters
+    ----------
+    ratio
+        Integer ratio of the rates.
+    n_samples
+        Samples that will arrive in all.
+
+    Notes
+    -----
+    The reference is ``np.convolve(np.pad(x, (L - 1) // 2, "reflect", reflect_type="odd"), taps, "valid")[::ratio]``.
+    A sample that is not finite makes NaN of the outputs within the filter's reach, and of no others.
+
+    Examples
+    --------
+    >>> decimator = Decimator(ratio=2, n_samples=100)
+    >>> outputs = [decimator.push(np.ones((1, 60))), decimator.push(np.ones((1, 40)))]
+    >>> np.concatenate(outputs, axis=1).shape
+    (1, 50)
+    """
+
+    def __init__(self, ratio: int, n_samples: int) -> None:
+        self._taps = decimation_fir(ratio)
+        self._ratio, self._n_samples = ratio, n_samples
+        self._hop = _TILE_OUTPUTS * ratio
+        self._reach = self._hop - ratio + len(self._taps)
+        self._band = _banded(self._taps, ratio)
+        self._ends = _OddReflection(len(self._taps) // 2)
+        self._pending: Array | None = None
+        self._order: Order = "C"
+        self._arrived = 0
+        self._outputs_left = decimated_length(n_samples, ratio)
+
+    def push(self, block: npt.NDArray[Any]) -> Array:
+        """Take the next samples, (channels, time) of any length; return the outputs that are complete.
+
+        After the last sample every remaining output is returned.
+        """
+        if self._arrived == 0:
+            self._order = _memory_order(block)
+        self._arrived += block.shape[1]
+        if self._arrived > self._n_samples:
+            raise ValueError(f"{self._arrived} samples have arrived, {self._n_samples} were announced.")
+        block = block.astype(np.float64, copy=False)
+        if self._ratio == 1:
+            return block
+        last = self._arrived == self._n_samples
+        outputs = [output for piece in self._ends.push(block, last) for output in self._consume(piece)]
+        if last:
+            outputs += self._consume_last(len(block))
+        joined = np.concatenate([np.empty((len(block), 0)), *outputs], axis=1)[:, : self._outputs_left]
+        self._outputs_left -= joined.shape[1]
+        return joined
+
+    def _consume(self, piece: Array) -> list[Array]:
+        """Filter the tiles that begin in what is pending, then those that lie inside the piece, uncopied."""
+        pending = piece[:, :0] if self._pending is None else self._pending
+        n_junction = -(-pending.shape[1] // self._hop)
+        junction_length = (n_junction - 1) * self._hop + self._reach if n_junction else 0
+        if junction_length > pending.shape[1] + piece.shape[1]:
+            self._pending = np.concatenate([pending, piece], axis=1)
+            return []
+        outputs = []
+        if n_junction:
+            junction = np.concatenate([pending, piece[:, : junction_length - pending.shape[1]]], axis=1)
+            outputs.append(self._filter(junction, n_junction))
+        inside = piece[:, n_junction * self._hop - pending.shape[1] :]
+        n_inside = max(0, (inside.shape[1] - self._reach) // self._hop + 1)
+        if n_inside:
+            outputs.append(self._filter(inside, n_inside))
+        self._pending = inside[:, n_inside * self._hop :].copy()
+        return outputs
+
+    def _consume_last(self, n_channels: int) -> list[Array]:
+        """Filter what is pending, filled up with zeros to whole tiles."""
+        if self._pending is None or not self._pending.shape[1]:
+            return []
+        n_tiles = -(-self._pending.shape[1] // self._hop)
+        missing = (n_tiles - 1) * self._hop + self._reach - self._pending.shape[1]
+        filled = np.concatenate([self._pending, np.zeros((n_channels, max(0, missing)))], axis=1)
+        return [self._filter(filled, n_tiles)]
+
+    def _filter(self, samples: Array, n_tiles: int) -> Array:
+        tiles = _tiles(_in_order(samples, self._order), n_tiles, self._reach, self._hop)
+        with np.errstate(invalid="ignore"):
+            outputs = _products(tiles, self._band, self._order)
+        if not np.isfinite(outputs).all():
+            outputs = _finite_products(tiles, self._band, self._ratio, len(self._taps), self._order)
+        return outputs.transpose(1, 0, 2).reshape(len(samples), -1)
+
+
+class _OddReflection:
+    """Pads signals that arrive in blocks by `half` samples at both ends, as ``np.pad`` does with odd reflection."""
+
+    def __init__(self, half: int) -> None:
+        self._half = half
+        self._head: Array | None = None
+        self._tail: Array | None = None
+
+    def push(self, block: Array, last: bool) -> list[Array]:
+        """Return the pieces of the padded signal that are known when `block` has arrived, in order."""
+        if self._tail is None:
+            return self._begin(block, last)
+        self._tail = np.concatenate([self._tail, block], axis=1)[:, -self._half - 1 :].copy()
+        return [block, self._pad(self._tail, 0, self._half)[:, -self._half :]] if last else [block]
+
+    def _begin(self, block: Array, last: bool) -> list[Array]:
+        head = block if self._head is None else np.concatenate([self._head, block], axis=1)
+        if last:
+            return [self._pad(head, self._half, self._half)]
+        if head.shape[1] <= self._half:
+            self._head = head
+            return []
+        self._head, self._tail = None, head[:, -self._half - 1 :].copy()
+        return [self._pad(head[:, : self._half + 1], self._half, 0)[:, : self._half], head]
+
+    @staticmethod
+    def _pad(samples: Array, before: int, after: int) -> Array:
+        return np.pad(samples, ((0, 0), (before, after)), "reflect", reflect_type="odd")
+
+
+def decimate_line(samples: npt.NDArray[Any], ratio: int, kind: LineKind) -> npt.NDArray[Any]:
+    """Lower the rate of BNC lines without a filter: output k stands for samples [k * ratio, (k + 1) * ratio).
+
+    Parameters
+    ----------
+    samples
+        (channels, time), beginning at a multiple of `ratio`; the last bin may be short.
+    ratio
+        Integer ratio of the rates.
+    kind
+        'ttl_high' keeps the maximum of a bin, 'ttl_low' the minimum, 'analog' its first sample.
+    """
+    if kind == "analog" or samples.shape[1] == 0:
+        return samples[:, ::ratio]
+    keep = np.maximum if kind == "ttl_high" else np.minimum
+    return keep.reduceat(samples, np.arange(0, samples.shape[1], ratio), axis=1)
+
+
+def _banded(taps: Array, ratio: int) -> Array:
+    """Return the (reach, outputs) matrix that turns a tile of samples into its outputs."""
+    reach = (_TILE_OUTPUTS - 1) * ratio + len(taps)
+    band = np.zeros((reach, _TILE_OUTPUTS))
+    for output in range(_TILE_OUTPUTS):
+        # Taps are symmetric, so that correlation is convolution.
+        band[output * ratio : output * ratio + len(taps), output] = taps
+    return band
+
+
+def _tiles(samples: Array, n_tiles: int, reach: int, hop: int) -> Array:
+    channel_stride, time_stride = samples.strides
+    return as_strided(
+        samples, (n_tiles, len(samples), reach), (hop * time_stride, channel_stride, time_stride), writeable=False
+    )
+
+
+def _products(tiles: Array, band: Array, order: Order) -> Array:
+    """Multiply each (channels, reach) tile by the band; BLAS takes either memory order as it is."""
+    if order == "C":
+        products: Array = np.matmul(tiles, band)
+    else:
+        products = np.matmul(band.T, tiles.transpose(0, 2, 1)).transpose(0, 2, 1)
+    return products
+
+
+def _finite_products(tiles: Array, band: Array, ratio: int, n_taps: int, order: Order) -> Array:
+    """As `_products`, but a sample that is not finite reaches only the outputs whose taps cover it."""
+    outputs = np.empty((len(tiles), tiles.shape[1], _TILE_OUTPUTS))
+    firsts = np.arange(_TILE_OUTPUTS) * ratio
+    for tile, output in zip(tiles, outputs, strict=True):
+        bad = ~np.isfinite(tile)
+        clean = _in_order(np.where(bad, 0.0, tile), order)
+        output[...] = _products(clean[None], band, order)[0]
+        counts = np.concatenate([np.zeros((len(bad), 1), dtype=np.intp), np.cumsum(bad, axis=1)], axis=1)
+        output[counts[:, firsts + n_taps] > counts[:, firsts]] = np.nan
+    return outputs
+
+
+def _memory_order(samples: npt.NDArray[Any]) -> Order:
+    return "F" if samples.strides[0] < samples.strides[1] else "C"
+
+
+def _in_order(samples: Array, order: Order) -> Array:
+    """Return the samples with channels (F) or time (C) next to each other in memory, copied only where they are not."""
+    unit = 0 if order == "F" else 1
+    return samples if samples.strides[unit] == samples.itemsize else np.asarray(samples, order=order)

@@ -1,0 +1,142 @@
+"""Filters as second-order sections: designed, checked for stability, and described by how far their padding shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import signal
+
+from ecogpipe.errors import FilterError
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+_SETTLED = 0.01
+"""Share of the padding's effect that may be left where a filter counts as settled."""
+
+
+@dataclass(frozen=True)
+class FilterSettings:
+    """What a filter is to do.
+
+    Attributes
+    ----------
+    bandpass : (float or None, float or None)
+        Corner frequencies in Hz; either side may be open. Two passes make -6 dB of the -3 dB at a corner.
+    order : int
+        Order of the Butterworth filter, per pass.
+    notches : sequence of float
+        Frequencies in Hz to take out.
+    notch_width : float
+        Width of a notch in Hz, at -3 dB of one pass.
+    """
+
+    bandpass: tuple[float | None, float | None] = (None, None)
+    order: int = 3
+    notches: tuple[float, ...] = ()
+    notch_width: float = 2.0
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether no filter is asked for."""
+        return self.bandpass == (None, None) and not self.notches
+
+
+def design_sos(settings: FilterSettings, rate: float | Fraction) -> Array:
+    """Return the second-order sections of the band-pass followed by the notches, (sections, 6).
+
+    Parameters
+    ----------
+    settings
+        What the filter is to do.
+    rate
+        Sampling rate of the signals in Hz.
+
+    Raises
+    ------
+    FilterError
+        If a frequency is not between 0 and the Nyquist frequency, or the filter would be unstable.
+    """
+    nyquist = float(rate) / 2
+    sections = [_butterworth(settings, nyquist), *(_notch(f, settings.notch_width, nyquist) for f in settings.notches)]
+    sos = np.concatenate(sections)
+    _check_stable(sos, settings)
+    return sos
+
+
+def padding_length(sos: Array) -> int:
+    """Samples of odd padding that `scipy.signal.sosfiltfilt` uses for these sections."""
+    at_origin = min((sos[:, 2] == 0).sum(), (sos[:, 5] == 0).sum())
+    return 3 * (2 * len(sos) + 1 - int(at_origin))
+
+
+def settling_samples(sos: Array) -> int:
+    """Samples from each end after which less than 1 % of the two-pass impulse response is still to come."""
+    length = int(np.ceil(np.log(1e-6) / np.log(min(_largest_pole(sos), 1 - 1e-7)))) + 1
+    response = signal.sosfilt(sos, np.eye(1, length)[0])
+    two_pass = np.abs(signal.sosfilt(sos, response[::-1])[::-1])
+    left = np.cumsum(two_pass[::-1])[::-1]
+    return int(np.argmax(left < _SETTLED * left[0]))
+
+
+def _butterworth(settings: FilterSettings, nyquist: float) -> Array:
+    low, high = settings.bandpass
+    for corner in (low, high):
+        if corner is not None and not 0 < corner < nyquist:
+            raise FilterError(
+                f"The band-pass corner of {corner:g} Hz is not between 0 and the Nyquist frequency of {nyquist:g} Hz; "
+                "choose another corner, leave it open (null), or keep a higher rate."
+            )
+    if low is not None and high is not None and low >= high:
+        raise FilterError(f"The band-pass goes from {low:g} to {high:g} Hz; the first corner must be the lower one.")
+    if settings.order < 1:
+        raise FilterError(f"A Butterworth filter of order {settings.order} makes no sense; give 1 or more.")
+    if low is None and high is None:
+        return np.empty((0, 6))
+    kind: Literal["bandpass", "highpass", "lowpass"] = "bandpass" if low and high else "highpass" if low else "lowpass"
+    corners = [corner / nyquist for corner in (low, high) if corner is not None]
+    return np.asarray(signal.butter(settings.order, corners if len(corners) > 1 else corners[0], kind, output="sos"))
+
+
+def _notch(frequency: float, width: float, nyquist: float) -> Array:
+    if not 0 < frequency < nyquist:
+        raise FilterError(
+            f"The notch at {frequency:g} Hz is not between 0 and the Nyquist frequency of {nyquist:g} Hz; "
+            "leave it out: the anti-alias filter has removed that frequency, or keep a higher rate."
+        )
+    if not 0 < width < frequency:
+        raise FilterError(
+            f"The notch at {frequency:g} Hz cannot be {width:g} Hz wide; give a width below its frequency."
+        )
+    b, a = signal.iirnotch(frequency, frequency / width, fs=2 * nyquist)
+    return np.concatenate([b, a])[None, :]
+
+
+def _check_stable(sos: Array, settings: FilterSettings) -> None:
+    if len(sos) and (not np.isfinite(sos).all() or _largest_pole(sos) >= 1):
+        raise FilterError(
+            f"The filter {settings.bandpass} Hz of order {settings.order} has a pole on or outside the unit circle "
+            "and would never settle; use a lower order, or a corner further from 0 and from the Nyquist frequency."
+        )
+
+
+def _largest_pole(sos: Array) -> float:
+    return max(float(np.abs(np.roots(section[3:])).max(initial=0.0)) for section in sos)
+
+
+def as_settings(
+    bandpass: Sequence[float | None] | None, order: int, notches: Sequence[float] | None, notch_width: float
+) -> FilterSettings:
+    """Return filter settings from plain values as a config holds them.
+
+    Raises
+    ------
+    FilterError
+        If the band-pass is not a pair.
+    """
+    low, high = bandpass if bandpass is not None and len(bandpass) == 2 else (None, None)
+    if bandpass is not None and len(bandpass) != 2:
+        raise FilterError(f"The band-pass {list(bandpass)} is no pair; give [low, high] in Hz, null where open.")
+    return FilterSettings((low, high), order, tuple(notches or ()), notch_width)
