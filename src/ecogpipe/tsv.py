@@ -39,7 +39,8 @@ def read_tsv(path: str | Path) -> Table:
     Raises
     ------
     FormatError
-        If the file does not exist, is not text, has no columns, or a row has more cells than there are columns.
+        If the file does not exist, is not text, has no columns, a row has more cells than there are columns, or
+        quotes that do not match.
     """
     path = Path(path)
     try:
@@ -58,7 +59,7 @@ def read_tsv(path: str | Path) -> Table:
             body.append(line)
     if not body:
         raise FormatError(f"{path}: the table is empty; its first line must name the columns, separated by tabs.")
-    columns, *rows = csv.reader(body, delimiter="\t")
+    columns, *rows = (_cells(line, path) for line in body)
     for number, row in enumerate(rows, start=1):
         if len(row) > len(columns):
             raise FormatError(
@@ -66,6 +67,14 @@ def read_tsv(path: str | Path) -> Table:
             )
     padded = [dict(zip(columns, row + [""] * (len(columns) - len(row)), strict=True)) for row in rows]
     return Table(path, header, tuple(columns), padded)
+
+
+def _cells(line: str, path: Path) -> list[str]:
+    """Split one line; quotes are understood, as spreadsheets write them, but no cell reaches into the next line."""
+    try:
+        return next(csv.reader([line], delimiter="\t", strict=True))
+    except csv.Error:
+        raise FormatError(f"{path}: the quotes in the line {line!r} do not match; correct or remove them.") from None
 
 
 def _from_json(text: str) -> Any:

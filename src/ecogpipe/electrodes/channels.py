@@ -1,0 +1,254 @@
+"""The channel table: what each channel of a recording carries, and on which site it sits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe.electrodes.channel_map import ChannelMap
+from ecogpipe.electrodes.grid import Pitch
+from ecogpipe.electrodes.wiring import Wiring
+from ecogpipe.errors import FormatError, SettingsError, WiringError, nearest
+from ecogpipe.tsv import read_tsv, write_tsv
+
+Ints = npt.NDArray[np.intp]
+
+BncKind = Literal["ttl_high", "ttl_low", "analog"]
+BncNumbering = Literal["absolute", "after_electrodes"]
+
+ELECTRODE, DIAGNOSTIC, BNC = "electrode", "diagnostic", "bnc"
+
+_COLUMNS = ("channel", "role", "daq_column", "daq_row", "site_row", "site_column", "bnc_kind")
+_HEADER = ("daq", "headstage", "electrode", "grid", "pitch_mm", "gain", "provenance")
+_NO_SITE = -1
+
+
+@dataclass(frozen=True)
+class BncLine:
+    """A BNC line: its DAQ column, and whether its pulses go up (`ttl_high`), down (`ttl_low`), or it is `analog`."""
+
+    column: int
+    kind: BncKind
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(BncKind):
+            raise SettingsError(
+                f"BNC column {self.column} has the kind {self.kind!r}. {nearest(str(self.kind), get_args(BncKind))}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelTable:
+    """What each channel of a recording carries; all arrays have one element per channel, in the order on disk.
+
+    Attributes
+    ----------
+    daq, headstage, electrode : str
+        Names of the set-up.
+    grid : (int, int)
+        Rows and columns of the array.
+    pitch_mm : (float, float) or None
+        Distance between sites, (dy between rows, dx between columns).
+    gain : float
+        Signed: microvolts = volts * 1e6 / gain.
+    role : array of str
+        'electrode', 'diagnostic' or 'bnc'.
+    daq_column, daq_row : array of int
+        Where the DAQ reads the channel; the row is its multiplexer slot.
+    site_row, site_column : array of int
+        Where the channel sits on the array; -1 where it carries no site.
+    bnc_kind : array of str
+        'ttl_high', 'ttl_low' or 'analog'; '' where the channel is no BNC line.
+    header : dict
+        What else the table on disk says of itself: wiring, overrides, provenance.
+    """
+
+    daq: str
+    headstage: str
+    electrode: str
+    grid: tuple[int, int]
+    pitch_mm: Pitch | None
+    gain: float
+    role: npt.NDArray[np.str_]
+    daq_column: Ints
+    daq_row: Ints
+    site_row: Ints
+    site_column: Ints
+    bnc_kind: npt.NDArray[np.str_]
+    header: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.role)
+
+    @property
+    def electrode_channels(self) -> Ints:
+        """Channels that carry a site, ascending."""
+        return np.flatnonzero(self.role == ELECTRODE)
+
+    @property
+    def diagnostic_channels(self) -> Ints:
+        """Channels that carry leakage or supply signals, ascending."""
+        return np.flatnonzero(self.role == DIAGNOSTIC)
+
+    @property
+    def bnc_channels(self) -> dict[int, Ints]:
+        """The channels of each BNC line, by its DAQ column: copies at successive rows."""
+        columns = np.unique(self.daq_column[self.role == BNC])
+        return {int(column): np.flatnonzero(self.daq_column == column) for column in columns}
+
+    @property
+    def bnc_kinds(self) -> dict[int, BncKind]:
+        """The kind of each BNC line, by its DAQ column."""
+        return {
+            column: cast(BncKind, str(self.bnc_kind[channels[0]])) for column, channels in self.bnc_channels.items()
+        }
+
+    @cached_property
+    def chan_map(self) -> ChannelMap:
+        """The site of each electrode channel, in the order of `electrode_channels`."""
+        channels = self.electrode_channels
+        sites = self.site_row[channels] * self.grid[1] + self.site_column[channels]
+        return ChannelMap(sites.tolist(), self.grid, pitch=self.pitch_mm)
+
+
+def channel_table(wiring: Wiring, n_bncs: int, bnc: Sequence[BncLine] = ()) -> ChannelTable:
+    """Return what each channel carries in a recording with this wiring.
+
+    Parameters
+    ----------
+    wiring : Wiring
+        The set-up, its gain known.
+    n_bncs : int
+        DAQ columns after those of the wiring; they carry BNC lines.
+    bnc : sequence of BncLine
+        The lines that are declared, by absolute DAQ column; the others are 'analog'.
+
+    Raises
+    ------
+    WiringError
+        If the gain is not known, or a BNC line is declared twice or on a column that carries none.
+    """
+    if wiring.gain is None:
+        raise WiringError(
+            f"No gain is known for electrode {wiring.electrode!r} on {wiring.daq!r}; declare it in the recording's "
+            "overrides, e.g. gain: 10, negative where the polarity is inverted."
+        )
+    kinds = _bnc_kinds(bnc, wiring.acquisition_columns, n_bncs)
+    n_columns = wiring.acquisition_columns + n_bncs
+    daq_column, daq_row = np.divmod(np.arange(n_columns * wiring.n_rows), wiring.n_rows)
+    role = np.where(daq_column < wiring.acquisition_columns, DIAGNOSTIC, BNC).astype("<U10")
+    site_row, site_column = np.full((2, daq_column.size), _NO_SITE)
+    channels, rows, columns = wiring.sites()
+    role[channels], site_row[channels], site_column[channels] = ELECTRODE, rows, columns
+    return ChannelTable(
+        *wiring.names,
+        grid=wiring.grid,
+        pitch_mm=wiring.pitch_mm,
+        gain=float(wiring.gain),
+        role=role,
+        daq_column=daq_column,
+        daq_row=daq_row,
+        site_row=site_row,
+        site_column=site_column,
+        bnc_kind=np.array([kinds.get(column, "") for column in daq_column.tolist()]),
+    )
+
+
+def absolute_lines(bnc: Sequence[BncLine], numbering: str, n_columns: int) -> list[BncLine]:
+    """Return BNC lines by absolute DAQ column.
+
+    Parameters
+    ----------
+    bnc : sequence of BncLine
+        Lines as declared.
+    numbering : {'absolute', 'after_electrodes'}
+        Whether their columns count from the first DAQ column, or from the first one after the electrode columns.
+    n_columns : int
+        DAQ columns before the BNC columns.
+    """
+    if numbering not in get_args(BncNumbering):
+        raise SettingsError(f"bnc_numbering is {numbering!r}. {nearest(str(numbering), get_args(BncNumbering))}")
+    offset = n_columns if numbering == "after_electrodes" else 0
+    return [BncLine(line.column + offset, line.kind) for line in bnc]
+
+
+def write_channels(path: Path, table: ChannelTable) -> Path:
+    """Write a channel table; its `header` goes on top of it."""
+    named = {name: getattr(table, name) for name in _HEADER if name != "provenance"}
+    rows = zip(
+        range(len(table)),
+        table.role,
+        table.daq_column,
+        table.daq_row,
+        _blank_no_site(table.site_row),
+        _blank_no_site(table.site_column),
+        table.bnc_kind,
+        strict=True,
+    )
+    return write_tsv(path, named | table.header, _COLUMNS, rows)
+
+
+def read_channels(path: Path) -> ChannelTable:
+    """Read a table that `map_channels` wrote.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or is no channel table.
+    """
+    table = read_tsv(path)
+    missing = [name for name in _HEADER if name not in table.header]
+    if table.columns != _COLUMNS or missing:
+        raise FormatError(f"{path}: is not a channel table (channels.tsv); run map_channels for the recording again.")
+    cells = {name: [row[name] for row in table.rows] for name in _COLUMNS}
+    pitch = table.header["pitch_mm"]
+    return ChannelTable(
+        daq=table.header["daq"],
+        headstage=table.header["headstage"],
+        electrode=table.header["electrode"],
+        grid=(table.header["grid"][0], table.header["grid"][1]),
+        pitch_mm=None if pitch is None else (pitch[0], pitch[1]),
+        gain=float(table.header["gain"]),
+        role=np.array(cells["role"]),
+        daq_column=np.array(cells["daq_column"], dtype=np.intp),
+        daq_row=np.array(cells["daq_row"], dtype=np.intp),
+        site_row=_site_indices(cells["site_row"]),
+        site_column=_site_indices(cells["site_column"]),
+        bnc_kind=np.array(cells["bnc_kind"]),
+        header={name: value for name, value in table.header.items() if name not in _HEADER or name == "provenance"},
+    )
+
+
+def _bnc_kinds(bnc: Sequence[BncLine], first: int, n_bncs: int) -> Mapping[int, str]:
+    kinds: dict[int, str] = dict.fromkeys(range(first, first + n_bncs), "analog")
+    declared: set[int] = set()
+    for line in bnc:
+        if line.column not in kinds:
+            raise WiringError(_no_bnc_column(line.column, bnc, first, n_bncs))
+        if line.column in declared:
+            raise WiringError(f"BNC column {line.column} is declared twice; give each line one kind.")
+        declared.add(line.column)
+        kinds[line.column] = line.kind
+    return kinds
+
+
+def _no_bnc_column(column: int, bnc: Sequence[BncLine], first: int, n_bncs: int) -> str:
+    if not n_bncs:
+        return f"BNC column {column} is declared, but the recording has no BNC columns; empty its bnc cell."
+    last = first + n_bncs - 1
+    message = f"BNC column {column} is declared, but the recording's BNC columns are {first} to {last}"
+    if all(0 <= line.column < n_bncs for line in bnc):
+        return message + "; if the number counts from the first BNC column, declare bnc_numbering: after_electrodes."
+    return message + ", counted from 0; correct its bnc cell."
+
+
+def _blank_no_site(indices: Ints) -> list[int | None]:
+    return [None if index == _NO_SITE else int(index) for index in indices]
+
+
+def _site_indices(cells: Sequence[str]) -> Ints:
+    return np.array([_NO_SITE if cell == "" else int(cell) for cell in cells], dtype=np.intp)

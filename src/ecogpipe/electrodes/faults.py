@@ -1,0 +1,193 @@
+"""The automatic rule: which electrode channels are faulty, from the numbers of the scan, and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe.electrodes.channel_map import ChannelMap
+from ecogpipe.electrodes.grid import is_number
+from ecogpipe.errors import SettingsError, nearest
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+AUTOMATIC_DEFAULTS: Mapping[str, float] = {
+    "dead_ratio": 0.1,
+    "noisy_ratio": 2.5,
+    "rail_fraction": 0.01,
+    "nonfinite_fraction": 0.01,
+}
+"""Thresholds that a config starts from; see `find_faults` for what they mean."""
+
+_RANGES = {
+    "dead_ratio": (0.0, 1.0),
+    "noisy_ratio": (1.0, np.inf),
+    "rail_fraction": (0.0, 1.0),
+    "nonfinite_fraction": (0.0, 1.0),
+}
+
+_NOISE_OVER_SIGNAL = 1.2
+"""A tone's steps never look like white noise stronger than this many times the tone itself, below a quarter of the
+frame rate: its frequency alone, which can change `hf_rms` tenfold, makes no site noisy."""
+
+
+@dataclass(frozen=True)
+class SiteNumbers:
+    """Numbers of the scan, one per electrode channel; all but the fractions in the unit of the acquisition.
+
+    Attributes
+    ----------
+    std, minimum, maximum : array
+        Over the finite samples of each channel.
+    hf_rms : array
+        Rms of the difference between successive samples.
+    rail_fraction : array
+        Samples in runs at the channel's own extreme, as a fraction of all.
+    nonfinite_fraction : array
+        Samples that are NaN or infinite, as a fraction of all.
+    """
+
+    std: Floats
+    minimum: Floats
+    maximum: Floats
+    hf_rms: Floats
+    rail_fraction: Floats
+    nonfinite_fraction: Floats
+
+
+Kind = Literal["not finite", "dead", "railed", "noisy"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a channel, and the number that shows it."""
+
+    kind: Kind
+    evidence: str
+
+
+def check_thresholds(thresholds: Mapping[str, Any]) -> dict[str, float]:
+    """Return the thresholds of the automatic rule as floats.
+
+    Raises
+    ------
+    SettingsError
+        If one is missing, unknown (the message offers the nearest), no number or out of its range.
+    """
+    for name in thresholds:
+        if name not in _RANGES:
+            raise SettingsError(f"There is no threshold {name!r} for automatic masks. {nearest(name, _RANGES)}")
+    for name, (low, high) in _RANGES.items():
+        if name not in thresholds:
+            raise SettingsError(f"The threshold {name} for automatic masks is missing; give a number.")
+        value = thresholds[name]
+        if not is_number(value) or not low <= value <= high:
+            raise SettingsError(f"{name} is {value!r}; give a number from {low:g} to {high:g}.")
+    return {name: float(thresholds[name]) for name in _RANGES}
+
+
+def find_faults(numbers: SiteNumbers, thresholds: Mapping[str, float]) -> list[Fault | None]:
+    """Find the faulty channels of one recording.
+
+    The *typical* value of a number is its median over the channels that change at all, or over those of them that
+    do not sit at their extreme, whichever is lower: saturation of most sites does not make the others look dead.
+    Saturation of all sites at once is no fault of a site. A channel is
+
+    - *not finite* when more than `nonfinite_fraction` of its samples are;
+    - *dead* when its std is at most `dead_ratio` of the typical one;
+    - *railed* when more than `rail_fraction` of its samples sit at its extreme and its range is more than
+      `noisy_ratio` times the typical one (a clean signal that is coarsely digitised also sits at its extreme, but on
+      an ordinary range);
+    - *noisy* when its std is more than `noisy_ratio` times the typical one, or when its `hf_rms` is, and is that of
+      white noise stronger than the array's signal.
+
+    The first that applies is named.
+
+    Parameters
+    ----------
+    numbers : SiteNumbers
+        Of the electrode channels.
+    thresholds : mapping
+        As `check_thresholds` returns them.
+
+    Returns
+    -------
+    list of Fault or None
+        One per channel.
+    """
+    std = numbers.std
+    lost = (numbers.nonfinite_fraction > thresholds["nonfinite_fraction"]) | ~np.isfinite(std)
+    at_extreme = numbers.rail_fraction > thresholds["rail_fraction"]
+    ranges = numbers.maximum - numbers.minimum
+    changing = ~lost & (ranges > 0)
+    typical_std = _typical(std, changing, at_extreme)
+    dead = ~lost & ~(changing & (std > thresholds["dead_ratio"] * typical_std))
+    alive = ~lost & ~dead
+    railed = alive & at_extreme & (ranges > thresholds["noisy_ratio"] * _typical(ranges, alive, at_extreme))
+    found: dict[Kind, tuple[Bools, list[str]]] = {
+        "not finite": (lost, [f"{part:.3g} of its samples are NaN or infinite" for part in numbers.nonfinite_fraction]),
+        "dead": (dead, _dead_evidence(std, changing, typical_std)),
+        "railed": (railed, [f"{part:.3g} of its samples sit at its extreme" for part in numbers.rail_fraction]),
+        "noisy": (alive, _noise_evidence(numbers, alive, at_extreme, thresholds["noisy_ratio"])),
+    }
+    return [_first_fault(channel, found) for channel in range(std.size)]
+
+
+def fault_reasons(faults: list[Fault | None], chan_map: ChannelMap) -> list[str]:
+    """Return one sentence per channel, '' where there is no fault; a whole dead column or row is named as such.
+
+    Parameters
+    ----------
+    faults : list of Fault or None
+        One per channel of the map.
+    chan_map : ChannelMap
+        Where the channels sit; columns and rows are those of the array.
+    """
+    kinds = np.array(["" if fault is None else fault.kind for fault in faults])
+    reasons = ["" if fault is None else f"{fault.kind}: {fault.evidence}" for fault in faults]
+    rows, columns = chan_map.to_mat()
+    for name, lines in (("column", columns), ("row", rows)):
+        for line in np.unique(lines):
+            members = np.flatnonzero(lines == line)
+            if 1 < members.size < len(faults) and (kinds[members] == "dead").all():
+                for member in members:
+                    reasons[member] = reasons[member].replace("dead:", f"dead {name} {line}:", 1)
+    return reasons
+
+
+def _dead_evidence(std: Floats, changing: Bools, typical_std: float) -> list[str]:
+    return [
+        f"std is {value / typical_std:.3g} of the typical one" if changes else "its signal does not change"
+        for value, changes in zip(std, changing, strict=True)
+    ]
+
+
+def _noise_evidence(numbers: SiteNumbers, alive: Bools, at_extreme: Bools, noisy_ratio: float) -> list[str]:
+    """Return why each channel is noisy; '' where it is not."""
+    std, hf_rms = numbers.std, numbers.hf_rms
+    typical_std, typical_hf = _typical(std, alive, at_extreme), _typical(hf_rms, alive, at_extreme)
+    rough = (hf_rms > noisy_ratio * typical_hf) & (hf_rms > _NOISE_OVER_SIGNAL * np.sqrt(2) * typical_std)
+    evidence = [""] * std.size
+    for channel in np.flatnonzero(rough):
+        evidence[channel] = (
+            f"its steps from sample to sample are {hf_rms[channel] / typical_hf:.3g} times the typical ones"
+        )
+    for channel in np.flatnonzero(std > noisy_ratio * typical_std):
+        evidence[channel] = f"std is {std[channel] / typical_std:.3g} times the typical one"
+    return evidence
+
+
+def _first_fault(channel: int, found: Mapping[Kind, tuple[Bools, list[str]]]) -> Fault | None:
+    for kind, (faulty, evidence) in found.items():
+        if faulty[channel] and evidence[channel]:
+            return Fault(kind, evidence[channel])
+    return None
+
+
+def _typical(values: Floats, among: Bools, at_extreme: Bools) -> float:
+    """Return the median over `among`, or over those of them that are not at their extreme if that is lower."""
+    medians = [float(np.median(values[some])) for some in (among, among & ~at_extreme) if some.any()]
+    return min(medians, default=np.nan)

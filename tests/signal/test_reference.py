@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+
+from ecogpipe.signal.reference import subtract_reference
+
+BLOCK = np.array([[1.0, 2.0, np.nan], [3.0, np.nan, np.nan], [100.0, 100.0, 7.0]])
+ACTIVE = np.array([True, True, False])
+
+
+@pytest.mark.parametrize("reference", ["average", "median"])
+def test_ref1_masked_rows_do_not_count_and_are_rereferenced(reference):
+    np.testing.assert_array_equal(
+        subtract_reference(BLOCK, ACTIVE, reference),
+        [[-1.0, 0.0, np.nan], [1.0, np.nan, np.nan], [98.0, 98.0, np.nan]],
+    )
+
+
+def test_no_reference_leaves_the_signals_alone():
+    assert subtract_reference(BLOCK, ACTIVE, "none") is BLOCK
+
+
+def test_a_common_signal_is_taken_off():
+    common = np.random.default_rng(0).standard_normal((1, 50))
+    own = np.array([[1.0], [-1.0], [5.0]]) * np.ones((3, 50))
+    np.testing.assert_allclose(subtract_reference(own + common, ACTIVE, "average"), own, atol=1e-12)

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import signal
+
+from ecogpipe.errors import FilterError
+from ecogpipe.signal.filters import FilterSettings, design_sos, padding_length
+from ecogpipe.signal.stream import GapFinder, bridge, restore, zero_phase
+
+
+class BlockList:
+    """Blocks in memory, cut from a whole."""
+
+    def __init__(self, whole, length):
+        self.starts = range(0, whole.shape[1], length)
+        self.blocks = [whole[:, start : start + length].copy() for start in self.starts]
+
+    def __len__(self):
+        return len(self.blocks)
+
+    def read(self, number):
+        return self.blocks[number].copy()
+
+    def replace(self, number, block):
+        self.blocks[number] = block
+
+
+def filtered_in_blocks(whole, sos, length, workers=1):
+    store = BlockList(whole, length)
+    blocks = dict(zero_phase(store, sos, whole.shape[1], workers))
+    return np.concatenate([blocks[number] for number in range(len(store))], axis=1)
+
+
+BANDS = (FilterSettings((2.0, 200.0)), FilterSettings((0.1, None), 2, (60.0, 120.0)), FilterSettings((None, 100.0), 4))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    wanted=st.sampled_from(BANDS),
+    n_channels=st.integers(1, 5),
+    n_samples=st.integers(60, 900),
+    length=st.integers(1, 950),
+    workers=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+def test_flt1_two_passes_over_blocks_equal_scipy_to_the_bit(wanted, n_channels, n_samples, length, workers, seed):
+    sos = design_sos(wanted, 1000)
+    whole = np.random.default_rng(seed).standard_normal((n_channels, n_samples)) + 3
+    length = max(length, n_samples // 60)
+    np.testing.assert_array_equal(filtered_in_blocks(whole, sos, length, workers), signal.sosfiltfilt(sos, whole))
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_flt3_a_recording_as_short_as_the_padding_gets_a_sentence(extra):
+    sos = design_sos(BANDS[0], 1000)
+    whole = np.ones((1, padding_length(sos) + extra))
+    if extra:
+        np.testing.assert_array_equal(filtered_in_blocks(whole, sos, 7), signal.sosfiltfilt(sos, whole))
+    else:
+        with pytest.raises(FilterError, match="needs more than 21 of them"):
+            filtered_in_blocks(whole, sos, 7)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    bad=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 59), st.integers(1, 20)), max_size=6),
+    length=st.integers(1, 70),
+)
+def test_nan1_gaps_are_found_bridged_linearly_and_restored(bad, length):
+    whole = np.random.default_rng(0).standard_normal((2, 60))
+    for channel, start, run in bad:
+        whole[channel, start : start + run] = np.nan
+    starts = range(0, 60, length)
+    finder = GapFinder()
+    for start in starts:
+        finder.push(whole[:, start : start + length])
+    gaps = finder.finish()
+    bridged = whole.copy()
+    for start in starts:
+        bridge(bridged[:, start : start + length], start, gaps)
+    for row, raw in zip(bridged, whole, strict=True):
+        finite = np.flatnonzero(np.isfinite(raw))
+        expected = np.interp(np.arange(60), finite, raw[finite]) if len(finite) else np.zeros(60)
+        np.testing.assert_allclose(row, expected, atol=1e-12)
+    restore(bridged, 0, gaps)
+    np.testing.assert_array_equal(np.isnan(bridged), np.isnan(whole))

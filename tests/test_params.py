@@ -1,0 +1,35 @@
+import pytest
+
+from ecogpipe.errors import SettingsError
+from ecogpipe.params import OVERRIDE, load_params, override
+
+
+def test_an_override_holds_inside_its_block_only():
+    before = load_params()
+    with override(memory_limit=1e5, workers=3) as params:
+        assert (params.memory_limit, params.workers) == (100_000, 3)
+        assert load_params() == params
+    assert load_params() == before
+
+
+def test_an_override_holds_until_it_is_taken_back():
+    OVERRIDE["memory_limit"] = 1e5
+    try:
+        assert load_params().memory_limit == 100_000
+    finally:
+        del OVERRIDE["memory_limit"]
+    assert load_params().memory_limit == 2_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"memory_limt": 1}, "Did you mean 'memory_limit'"),
+        ({"memory_limit": 0}, "positive number of bytes"),
+        ({"floating_point": "half"}, "'single' or 'double'"),
+        ({"workers": 0}, "at least 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, sentence):
+    with pytest.raises(SettingsError, match=sentence), override(**settings):
+        pass

@@ -1,0 +1,38 @@
+import pytest
+
+from ecogpipe.errors import FormatError
+from ecogpipe.tsv import read_tsv, write_tsv
+
+
+def test_a_table_comes_back_as_it_was_written(tmp_path):
+    path = write_tsv(tmp_path / "t.tsv", {"grid": [8, 8]}, ["name", "value"], [["a, b", 1], ['"quoted"', None]])
+    table = read_tsv(path)
+    assert table.header == {"grid": [8, 8]}
+    assert table.rows == [{"name": "a, b", "value": "1"}, {"name": '"quoted"', "value": ""}]
+
+
+def test_a_table_saved_by_a_spreadsheet_is_understood(tmp_path):
+    (tmp_path / "t.tsv").write_text('\ufeffname\tbnc\r\nx\t"10:ttl_high, 11:analog"\r\n\r\n', encoding="utf-8")
+    assert read_tsv(tmp_path / "t.tsv").rows == [{"name": "x", "bnc": "10:ttl_high, 11:analog"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('a\tb\n"x\ty\nz\tw\n', "quotes in the line"),
+        ("a\tb\n1\t2\t3\n", "row 1 has 3 cells for 2 columns"),
+        ("# only a comment\n", "the table is empty"),
+    ],
+)
+def test_a_table_that_cannot_be_meant_is_refused(tmp_path, content, sentence):
+    (tmp_path / "t.tsv").write_text(content)
+    with pytest.raises(FormatError, match=sentence):
+        read_tsv(tmp_path / "t.tsv")
+
+
+def test_what_is_no_text_or_not_there_is_refused(tmp_path):
+    (tmp_path / "t.tsv").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(FormatError, match="not a text file"):
+        read_tsv(tmp_path / "t.tsv")
+    with pytest.raises(FormatError, match="no such table"):
+        read_tsv(tmp_path / "absent.tsv")
