@@ -35,13 +35,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         If the folder cannot be written to, or the disk is full.
     """
     path = Path(path)
-    _remove_leftovers(path)
+    remove_leftovers(path.parent, f".{path.name}.{socket.gethostname()}.*.part")
     part = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
         _flush(part)
-        os.replace(part, path)
+        part.replace(path)
         _flush(path.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) and not isinstance(
@@ -62,6 +62,15 @@ def whole_hdf5(path: str | Path) -> Iterator[h5py.File]:
     """Yield a new HDF5 file, open for writing, that appears as `path` when the block ends without an error."""
     with whole_file(path) as part, h5py.File(part, "w", libver=("v110", "latest"), locking=False) as file:
         yield file
+
+
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Remove the files that match `pattern`, ``*.<pid>.<suffix>``, where the process of that number has ended."""
+    for leftover in folder.glob(pattern):
+        owner = leftover.name.split(".")[-2]
+        if owner.isdigit() and int(owner) != os.getpid() and not _is_running(int(owner)):
+            logger.info("removing %s, left behind by a run that was killed", leftover)
+            leftover.unlink(missing_ok=True)
 
 
 def provenance(
@@ -113,14 +122,6 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove_leftovers(path: Path) -> None:
-    for part in path.parent.glob(f".{path.name}.{socket.gethostname()}.*.part"):
-        owner = part.name.split(".")[-2]
-        if owner.isdigit() and int(owner) != os.getpid() and not _is_running(int(owner)):
-            logger.info("removing %s, left behind by a run that was killed", part)
-            part.unlink(missing_ok=True)
 
 
 def _is_running(pid: int) -> bool:

@@ -52,7 +52,7 @@ class BlockIterator:
         executor = ThreadPoolExecutor(1, thread_name_prefix="next_block")
         try:
             upcoming: Future[Any] | None = None
-            for key, next_key in zip(self._keys, [*self._keys[1:], None], strict=True):
+            for key, next_key in zip(self._keys, [*self._keys[1:], None], strict=False):
                 block = self._source[key] if upcoming is None else upcoming.result()
                 upcoming = executor.submit(self._source.__getitem__, next_key) if next_key else None
                 yield self._yielded(block, key)

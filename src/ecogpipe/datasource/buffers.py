@@ -6,6 +6,7 @@ within a share of the memory limit.
 """
 
 import errno
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
@@ -115,14 +116,18 @@ class HDF5Buffer(Buffer):
             )
         self._dataset = dataset
         self._own_file: h5py.File | None = None
+        self._remove: weakref.finalize[..., HDF5Buffer] | None = None
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype = dataset.dtype
         self.writeable = dataset.file.mode == "r+"
         self._chunk_reader = ChunkReader(dataset) if not self.writeable and inflates(dataset) else None
 
     @classmethod
-    def open(cls, path: str | Path, name: str, writeable: bool = False) -> "HDF5Buffer":
-        """Open the dataset `name` of a file; the buffer closes the file when it is closed itself."""
+    def open(cls, path: str | Path, name: str, writeable: bool = False, temporary: bool = False) -> "HDF5Buffer":
+        """Open the dataset `name` of a file; the buffer closes the file when it is closed itself.
+
+        A `temporary` file is removed then, or at the latest when the process ends.
+        """
         file = open_hdf5(path, writeable)
         if not isinstance(file.get(name), h5py.Dataset):
             known = ", ".join(sorted(file)) or "nothing"
@@ -130,6 +135,8 @@ class HDF5Buffer(Buffer):
             raise FormatError(f"{path}: has no dataset {name!r}, it has {known}; name the dataset of the signals.")
         buffer = cls(file[name])
         buffer._own_file = file
+        if temporary:
+            buffer._remove = weakref.finalize(buffer, Path(path).unlink, missing_ok=True)
         return buffer
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -152,9 +159,11 @@ class HDF5Buffer(Buffer):
         return self._dataset
 
     def close(self) -> None:
-        """Close the file, if this buffer opened it."""
+        """Close the file, if this buffer opened it; a temporary one is removed."""
         if self._own_file is not None:
             self._own_file.close()
+        if self._remove is not None:
+            self._remove()
 
     def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
         """Bytes that `read_into` allocates beside its result: a piece of a window and what is picked from it."""

@@ -145,6 +145,21 @@ class MappedSource(ElectrodeDataSource):
         return self._units_scale
 
     @property
+    def n_file_rows(self) -> int:
+        """Rows of the buffer, those that carry no electrode included."""
+        return self.data_buffer.shape[1 - self._time_axis]
+
+    @property
+    def file_dtype(self) -> np.dtype[Any]:
+        """Data type of the buffer."""
+        return self.data_buffer.dtype
+
+    @property
+    def aligned_rows(self) -> dict[str, list[int]]:
+        """Aligned arrays that are rows of the buffer, by name."""
+        return {spec[0]: list(spec[1]) for spec in self._aligned if not isinstance(spec, str)}
+
+    @property
     def writeable(self) -> bool:
         """Whether values can be assigned: the file is open for writing, not transposed and not scaled."""
         return self.data_buffer.writeable and self._time_axis == 1 and self._units_scale is None
@@ -152,7 +167,7 @@ class MappedSource(ElectrodeDataSource):
     @property
     def is_direct_map(self) -> bool:
         """Whether channel k is row k of the buffer."""
-        return self.active_channels == list(range(self.data_buffer.shape[1 - self._time_axis]))
+        return self.active_channels == list(range(self.n_file_rows))
 
     def __getattr__(self, name: str) -> "MappedSource":
         # Only called for names that are no attribute yet: aligned arrays are opened when they are asked for.
@@ -286,6 +301,12 @@ class MappedSource(ElectrodeDataSource):
 
     # -- sources made of this one
 
+    def of_rows(self, rows: Sequence[int], in_file_numbers: bool = False) -> "MappedSource":
+        """Return a source of other rows of the same buffer, scaled as this one is unless `in_file_numbers`."""
+        if in_file_numbers:
+            return MappedSource(self.data_buffer, rows, transpose=self.transposed)
+        return self._derived(self.data_buffer, rows, None, ())
+
     def _channel_map(self, key: Any) -> "MappedSource":
         rows, time = self._parsed(key)
         if time != range(self.n_samples):
@@ -316,7 +337,7 @@ class MappedSource(ElectrodeDataSource):
         return MappedSource(buffer, transpose=self.transposed)
 
     def _checked_channels(self, channels: Sequence[int] | None) -> list[int]:
-        n_rows = self.data_buffer.shape[1 - self._time_axis]
+        n_rows = self.n_file_rows
         if channels is None:
             return list(range(n_rows))
         wrong = [channel for channel in channels if not 0 <= channel < n_rows]

@@ -1,15 +1,26 @@
-"""Blocks of signals on the scratch disk, in a file without a name: it is gone when the process is, however it ends."""
+"""Signals on the scratch disk: blocks in a file without a name, gone when the process is, and names for other files."""
 
 import errno
 import os
+import socket
 import tempfile
+import uuid
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.errors import OutputError
+from ecogpipe.outputs import remove_leftovers
 from ecogpipe.params import load_params
+
+
+def scratch_path(suffix: str) -> Path:
+    """Return a new path in the scratch folder; what killed processes have left there is removed first."""
+    folder, host = load_params().scratch_dir, socket.gethostname()
+    remove_leftovers(folder, f"ecogpipe.*.{host}.*{suffix}")
+    return folder / f"ecogpipe.{uuid.uuid4().hex}.{host}.{os.getpid()}{suffix}"
 
 
 class ScratchBlocks:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -52,6 +53,30 @@ class ElectrodeDataSource(ABC):
 
     @abstractmethod
     def __setitem__(self, key: Any, values: npt.ArrayLike) -> None: ...
+
+    @property
+    @abstractmethod
+    def n_file_rows(self) -> int:
+        """Rows of the underlying array, those that carry no electrode included."""
+
+    @property
+    @abstractmethod
+    def file_dtype(self) -> np.dtype[Any]:
+        """Data type of the underlying array."""
+
+    @property
+    def aligned_rows(self) -> dict[str, list[int]]:
+        """Aligned arrays that are rows of the underlying array, by name."""
+        return {}
+
+    @property
+    def units_scale(self) -> tuple[float, float] | None:
+        """(offset, scale) with value = (raw + offset) * scale; None where the source is not scaled."""
+        return None
+
+    @abstractmethod
+    def of_rows(self, rows: Sequence[int], in_file_numbers: bool = False) -> "ElectrodeDataSource":
+        """Return a source of other rows of the same array, scaled as this one is unless `in_file_numbers`."""
 
     @abstractmethod
     def frame_bytes(self) -> int:
@@ -240,6 +265,21 @@ class ElectrodeDataSource(ABC):
     def join(self, other: Self) -> "ElectrodeDataSource":
         """Return a source of this one's samples followed by those of `other`."""
 
+    def mirror(
+        self,
+        new_rate_ratio: int | None = None,
+        writeable: bool = True,
+        mapped: bool = True,
+        channel_compatible: bool = False,
+        filename: str | Path = "",
+        copy: str = "",
+        new_sources: Mapping[str, Array] | None = None,
+    ) -> "ElectrodeDataSource":
+        """Return a mirror of the source, empty or filled; see `ecogpipe.datasource.mirror.mirror`."""
+        from ecogpipe.datasource.mirror import mirror
+
+        return mirror(self, new_rate_ratio, writeable, mapped, channel_compatible, filename, copy, new_sources)
+
     def close(self) -> None:  # noqa: B027  # most sources hold no file
         """Let go of files that the source itself opened."""
 
@@ -304,6 +344,20 @@ class ArraySource(ElectrodeDataSource):
     def is_direct_map(self) -> bool:
         """Whether channel k is row k of the array."""
         return self.active_channels == list(range(len(self.data_buffer)))
+
+    @property
+    def n_file_rows(self) -> int:
+        """Rows of the array."""
+        return len(self.data_buffer)
+
+    @property
+    def file_dtype(self) -> np.dtype[Any]:
+        """Data type of the array."""
+        return self.dtype
+
+    def of_rows(self, rows: Sequence[int], in_file_numbers: bool = False) -> "ArraySource":
+        """Return a source of other rows of the same array."""
+        return ArraySource(self.data_buffer, rows)
 
     def frame_bytes(self) -> int:
         """Bytes of one frame of the active channels."""
