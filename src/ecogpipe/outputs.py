@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -65,12 +66,15 @@ def whole_hdf5(path: str | Path) -> Iterator[h5py.File]:
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Remove the files that match `pattern`, ``*.<pid>.<suffix>``, where the process of that number has ended."""
+    """Remove files and folders like `pattern`, ``*.<pid>.<suffix>``, where the process of that number has ended."""
     for leftover in folder.glob(pattern):
         owner = leftover.name.split(".")[-2]
         if owner.isdigit() and int(owner) != os.getpid() and not _is_running(int(owner)):
             logger.info("removing %s, left behind by a run that was killed", leftover)
-            leftover.unlink(missing_ok=True)
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def provenance(

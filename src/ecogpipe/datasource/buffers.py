@@ -9,7 +9,7 @@ import errno
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,16 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.datasource.chunks import ChunkReader, inflates
+from ecogpipe.datasource.contiguous import ContiguousReader, lies_in_one_piece
 from ecogpipe.datasource.slicing import (
     IntArray,
+    Span,
     Window,
     bounds,
-    covering_windows,
     intersect,
     keep_axis,
     outer,
     parse_key,
     result_shape,
+    span_in,
+    spans,
     split_window,
 )
 from ecogpipe.errors import FormatError, JoinError
@@ -120,7 +123,7 @@ class HDF5Buffer(Buffer):
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype = dataset.dtype
         self.writeable = dataset.file.mode == "r+"
-        self._chunk_reader = ChunkReader(dataset) if not self.writeable and inflates(dataset) else None
+        self._reader = None if self.writeable else _fast_reader(dataset)
 
     @classmethod
     def open(cls, path: str | Path, name: str, writeable: bool = False, temporary: bool = False) -> "HDF5Buffer":
@@ -167,61 +170,65 @@ class HDF5Buffer(Buffer):
 
     def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
         """Bytes that `read_into` allocates beside its result: a piece of a window and what is picked from it."""
-        pieces = ([stop - start for start, stop in piece] for piece in self._pieces(axes) if not _is_whole(axes, piece))
-        largest = max((rows * columns for rows, columns in pieces), default=0)
-        return 2 * largest * self.dtype.itemsize
+        pieces = [pair for pair in self._span_pairs(axes) if not (pair[0].is_whole and pair[1].is_whole)]
+        return 2 * max((self._piece_bytes(pair) for pair in pieces), default=0)
 
     def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
         """Read what `axes` select into `out`."""
-        for piece in self._pieces(axes):
-            into, taken = _intersections(axes, piece)
-            if _is_whole(axes, piece):
-                self._read_window(piece, out[into])
+        for rows, columns in self._pieces(axes):
+            if rows.is_whole and columns.is_whole:
+                self._read_window((rows.window, columns.window), out[rows.into, columns.into])
             else:
-                raw = np.empty([stop - start for start, stop in piece], self.dtype)
-                self._read_window(piece, raw)
-                out[outer(*into)] = raw[outer(*taken)]
+                raw = np.empty((rows.length, columns.length), self.dtype)
+                self._read_window((rows.window, columns.window), raw)
+                _pick(raw, rows, columns, out)
 
     def write_from(self, axes: Sequence[KeptAxis], values: Array) -> None:
         """Write `values` to what `axes` select; holes in a window are read and written back."""
-        for piece in self._pieces(axes):
-            into, taken = _intersections(axes, piece)
-            key = tuple(slice(start, stop) for start, stop in piece)
-            raw = np.empty([stop - start for start, stop in piece], self.dtype)
-            if not _is_whole(axes, piece):
-                self._read_window(piece, raw)
-            raw[outer(*taken)] = values[outer(*into)]
-            self._dataset[key] = raw
+        for rows, columns in self._pieces(axes):
+            raw = np.empty((rows.length, columns.length), self.dtype)
+            if not (rows.is_whole and columns.is_whole):
+                self._read_window((rows.window, columns.window), raw)
+            raw[outer(rows.taken, columns.taken)] = values[outer(rows.into, columns.into)]
+            self._dataset[slice(*rows.window), slice(*columns.window)] = raw
 
-    def _read_window(self, piece: tuple[Window, Window], out: Array) -> None:
-        if self._chunk_reader is not None and self._chunk_reader.fits_memory():
-            self._chunk_reader.read(piece, out)
+    def _read_window(self, windows: tuple[Window, Window], out: Array) -> None:
+        if isinstance(self._reader, ContiguousReader) or (self._reader is not None and self._reader.fits_memory()):
+            self._reader.read(windows, out)
             return
-        key = tuple(slice(start, stop) for start, stop in piece)
+        key = tuple(slice(start, stop) for start, stop in windows)
         if out.flags.c_contiguous:
             self._dataset.read_direct(out, key)
         else:
             out[...] = self._dataset[key]
 
-    def _pieces(self, axes: Sequence[KeptAxis]) -> Iterator[tuple[Window, Window]]:
+    def _pieces(self, axes: Sequence[KeptAxis]) -> Iterator[tuple[Span, Span]]:
         """Windows that hold what `axes` select; cut along the longer axis unless they can be read in place."""
-        row_windows = covering_windows(axes[0], self._hole(0, axes))
-        column_windows = covering_windows(axes[1], self._hole(1, axes))
-        for rows in row_windows:
-            for columns in column_windows:
-                if _is_whole(axes, (rows, columns)):
-                    yield rows, columns
-                else:
-                    yield from self._cut((rows, columns))
+        for rows, columns in self._span_pairs(axes):
+            if rows.is_whole and columns.is_whole:
+                yield rows, columns
+            elif rows.length > columns.length:
+                yield from ((part, columns) for part in self._cut(axes, 0, rows.window, columns.length))
+            else:
+                yield from ((rows, part) for part in self._cut(axes, 1, columns.window, rows.length))
 
-    def _cut(self, windows: tuple[Window, Window]) -> Iterator[tuple[Window, Window]]:
-        extents = [stop - start for start, stop in windows]
-        along = int(np.argmax(extents))
-        slab_bytes = extents[1 - along] * self.dtype.itemsize
-        length = max(1, load_params().memory_limit // _PIECE_SHARE // slab_bytes)
+    def _span_pairs(self, axes: Sequence[KeptAxis]) -> Iterator[tuple[Span, Span]]:
+        return product(spans(axes[0], self._hole(0, axes)), spans(axes[1], self._hole(1, axes)))
+
+    def _cut(self, axes: Sequence[KeptAxis], along: int, window: Window, across: int) -> Iterator[Span]:
         anchor = self.chunks[along] if self.chunks else 1
-        for window in split_window(windows[along], length, anchor):
-            yield (window, windows[1]) if along == 0 else (windows[0], window)
+        for part in split_window(window, self._slabs(across), anchor):
+            span = span_in(axes[along], part)
+            if span is not None:
+                yield span
+
+    def _slabs(self, across: int) -> int:
+        """Length of a piece along the axis that it is cut along."""
+        return max(1, load_params().memory_limit // _PIECE_SHARE // (across * self.dtype.itemsize))
+
+    def _piece_bytes(self, pair: tuple[Span, Span]) -> int:
+        across, along = sorted((pair[0].length, pair[1].length))
+        return across * min(along, self._slabs(across)) * int(self.dtype.itemsize)
 
     def _hole(self, axis: int, axes: Sequence[KeptAxis]) -> int:
         """Longest hole along an axis that is read over rather than skipped."""
@@ -354,26 +361,22 @@ def open_hdf5(path: str | Path, writeable: bool = False) -> h5py.File:
         raise FormatError(f"{path}: cannot be opened as HDF5; it is damaged, or of another format.") from error
 
 
-def _intersections(axes: Sequence[KeptAxis], piece: tuple[Window, Window]) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    rows, columns = intersect(axes[0], piece[0]), intersect(axes[1], piece[1])
-    if rows is None or columns is None:
-        nothing = (slice(0, 0), slice(0, 0))
-        return nothing, nothing
-    return (rows[0], columns[0]), (rows[1], columns[1])
+def _pick(raw: Array, rows: Span, columns: Span, out: Array) -> None:
+    """Copy what is wanted of a window to its places; by `take` where one list picks, which is several times faster."""
+    axis = 0 if isinstance(rows.taken, np.ndarray) else 1
+    picked, other = (rows.taken, columns.taken) if axis == 0 else (columns.taken, rows.taken)
+    if isinstance(picked, np.ndarray) and isinstance(other, slice):
+        within = raw[:, other] if axis == 0 else raw[other]
+        if isinstance(rows.into, slice) and isinstance(columns.into, slice):
+            np.take(within, picked, axis=axis, out=out[rows.into, columns.into], mode="clip")
+            return
+    out[outer(rows.into, columns.into)] = raw[outer(rows.taken, columns.taken)]
 
 
-def _is_whole(axes: Sequence[KeptAxis], piece: tuple[Window, Window]) -> bool:
-    """Whether every position of the windows is selected, once and in order: then it can be read in place."""
-    return all(_is_run(index, window) for index, window in zip(axes, piece, strict=True))
-
-
-def _is_run(index: KeptAxis, window: Window) -> bool:
-    overlap = intersect(index, window)
-    if overlap is None:
-        return False
-    places, taken = overlap
-    whole = slice(0, window[1] - window[0], 1)
-    return isinstance(places, slice) and isinstance(taken, slice) and taken == whole
+def _fast_reader(dataset: h5py.Dataset) -> ChunkReader | ContiguousReader | None:
+    if inflates(dataset):
+        return ChunkReader(dataset)
+    return ContiguousReader(dataset) if lies_in_one_piece(dataset) else None
 
 
 def _as_axis(taken: slice | IntArray, length: int) -> KeptAxis:

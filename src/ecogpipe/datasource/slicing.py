@@ -6,6 +6,7 @@ array (a list or a mask). All are non-negative and inside the axis.
 
 import operator
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -122,6 +123,55 @@ def intersect(index: range | IntArray, window: Window) -> tuple[slice | IntArray
         return _intersect_range(index, start, stop)
     places = np.flatnonzero((index >= start) & (index < stop))
     return (_as_run(places), _as_run(index[places] - start)) if len(places) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A window along one axis: what of it is wanted (`taken`, relative to its start), and where that goes (`into`).
+
+    `is_whole` where every position of the window is wanted, once and in order: then it can be read in place.
+    """
+
+    window: Window
+    into: slice | IntArray
+    taken: slice | IntArray
+    is_whole: bool
+
+    @property
+    def length(self) -> int:
+        """Length of the window."""
+        return self.window[1] - self.window[0]
+
+
+def spans(index: range | IntArray, gap: int) -> list[Span]:
+    """Return the windows that hold every selected position; holes shorter than `gap` are read over."""
+    windows = covering_windows(index, gap)
+    if isinstance(index, np.ndarray) and len(windows) > 1 and (np.diff(index) > 0).all():
+        return _ascending_spans(index, windows)
+    found = (span_in(index, window) for window in windows)
+    return [span for span in found if span is not None]
+
+
+def _ascending_spans(index: IntArray, windows: list[Window]) -> list[Span]:
+    """As `spans`; of a list in ascending order, each window holds a stretch, found without searching the whole."""
+    borders = np.searchsorted(index, [start for start, _ in windows]).tolist() + [len(index)]
+    return [
+        _span(window, slice(low, high, 1), _as_run(index[low:high] - window[0]))
+        for window, low, high in zip(windows, borders, borders[1:], strict=False)
+    ]
+
+
+def span_in(index: range | IntArray, window: Window) -> Span | None:
+    """Return what a window holds of the selected positions; None where it holds nothing."""
+    overlap = intersect(index, window)
+    if overlap is None:
+        return None
+    return _span(window, *overlap)
+
+
+def _span(window: Window, into: slice | IntArray, taken: slice | IntArray) -> Span:
+    whole = slice(0, window[1] - window[0], 1)
+    return Span(window, into, taken, isinstance(into, slice) and isinstance(taken, slice) and taken == whole)
 
 
 def keep_axis(index: AxisIndex) -> range | IntArray:

@@ -1,0 +1,79 @@
+"""Reading datasets that lie in one piece in their file, past HDF5: the bytes go straight to where they are wanted."""
+
+import os
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe.datasource.slicing import Window
+from ecogpipe.errors import FormatError
+
+_SHORT_ROW_BYTES = 16_384
+"""Shorter pieces of a row are read together with the rest of the row, as that is one request in place of many."""
+
+_GROUP_BYTES = 4_000_000
+
+
+def lies_in_one_piece(dataset: h5py.Dataset) -> bool:
+    """Whether `ContiguousReader` can read the dataset: two axes of numbers at one place of a plain file."""
+    return (
+        dataset.ndim == 2
+        and dataset.dtype.kind in "iuf"
+        and dataset.file.driver == "sec2"
+        and dataset.external is None
+        and dataset.chunks is None
+        and dataset.id.get_offset() is not None
+    )
+
+
+class ContiguousReader:
+    """Reads windows of a contiguous dataset.
+
+    Parameters
+    ----------
+    dataset
+        A dataset for which `lies_in_one_piece` is true.
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._name, self._file = dataset.name, dataset.file
+        self._handle = self._file.id.get_vfd_handle()
+        self._offset = dataset.id.get_offset()
+        self._n_columns = dataset.shape[1]
+        self._dtype = dataset.dtype
+
+    def read(self, windows: tuple[Window, Window], out: npt.NDArray[Any]) -> None:
+        """Read a window into `out`, an array of the window's shape and the dataset's dtype."""
+        (first, last), (start, stop) = windows
+        if not out.size:
+            return
+        if stop - start == self._n_columns and out.flags.c_contiguous:
+            self._fetch(first * self._n_columns, out)
+        elif (stop - start) * self._dtype.itemsize >= _SHORT_ROW_BYTES and out.strides[1] == self._dtype.itemsize:
+            for row in range(first, last):
+                self._fetch(row * self._n_columns + start, out[row - first])
+        else:
+            self._read_whole_rows(windows, out)
+
+    def _read_whole_rows(self, windows: tuple[Window, Window], out: npt.NDArray[Any]) -> None:
+        (first, last), (start, stop) = windows
+        group = max(1, _GROUP_BYTES // (self._n_columns * self._dtype.itemsize))
+        for row in range(first, last, group):
+            rows = np.empty((min(group, last - row), self._n_columns), self._dtype)
+            self._fetch(row * self._n_columns, rows)
+            out[row - first : row - first + len(rows)] = rows[:, start:stop]
+
+    def _fetch(self, position: int, out: npt.NDArray[Any]) -> None:
+        """Fill a contiguous array with the values from `position` on."""
+        left = out.view("u1").reshape(-1).data
+        place = self._offset + position * self._dtype.itemsize
+        while left:
+            n_bytes = os.preadv(self._handle, [left], place)
+            if not n_bytes:
+                raise FormatError(
+                    f"{self._file.filename}: ends before the samples of {self._name} do; the file is "
+                    "truncated, get it again from where it was recorded."
+                )
+            left, place = left[n_bytes:], place + n_bytes
