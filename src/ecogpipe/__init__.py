@@ -1,1 +1,89 @@
 """From raw recordings of active electrode arrays to mapped, masked, mirrored and filtered HDF5."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ecogpipe.datasource.buffers import BufferBinder, HDF5Buffer
+    from ecogpipe.datasource.mapped import MappedSource
+    from ecogpipe.datasource.source import ArraySource, ElectrodeDataSource
+    from ecogpipe.electrodes.channel_map import ChannelMap
+    from ecogpipe.electrodes.wiring import load_wiring
+    from ecogpipe.errors import EcogpipeError, MemoryBlowOutError
+    from ecogpipe.loader import ActiveLoader, Dataset, open_recording, session_info
+    from ecogpipe.params import OVERRIDE, load_params, override
+    from ecogpipe.steps.extract_events import extract_events
+    from ecogpipe.steps.ingest import ingest
+    from ecogpipe.steps.map_channels import map_channels
+    from ecogpipe.steps.mask_channels import mask_channels
+    from ecogpipe.steps.mirror import mirror_recording
+    from ecogpipe.steps.qc import qc
+    from ecogpipe.steps.report import report
+    from ecogpipe.steps.scan import scan
+
+__all__ = [
+    "OVERRIDE",
+    "ActiveLoader",
+    "ArraySource",
+    "BufferBinder",
+    "ChannelMap",
+    "Dataset",
+    "EcogpipeError",
+    "ElectrodeDataSource",
+    "HDF5Buffer",
+    "MappedSource",
+    "MemoryBlowOutError",
+    "extract_events",
+    "ingest",
+    "load_params",
+    "load_wiring",
+    "map_channels",
+    "mask_channels",
+    "mirror_recording",
+    "open_recording",
+    "override",
+    "qc",
+    "report",
+    "scan",
+    "session_info",
+]
+
+_HOMES = {
+    "ActiveLoader": "loader",
+    "ArraySource": "datasource.source",
+    "BufferBinder": "datasource.buffers",
+    "ChannelMap": "electrodes.channel_map",
+    "Dataset": "loader",
+    "EcogpipeError": "errors",
+    "ElectrodeDataSource": "datasource.source",
+    "HDF5Buffer": "datasource.buffers",
+    "MappedSource": "datasource.mapped",
+    "MemoryBlowOutError": "errors",
+    "OVERRIDE": "params",
+    "extract_events": "steps.extract_events",
+    "ingest": "steps.ingest",
+    "load_params": "params",
+    "load_wiring": "electrodes.wiring",
+    "map_channels": "steps.map_channels",
+    "mask_channels": "steps.mask_channels",
+    "mirror_recording": "steps.mirror",
+    "open_recording": "loader",
+    "override": "params",
+    "qc": "steps.qc",
+    "report": "steps.report",
+    "scan": "steps.scan",
+    "session_info": "loader",
+}
+"""The module of each public name. A name is imported when it is first asked for, as all of them together take seconds,
+which every job and every start of the workflow would pay."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

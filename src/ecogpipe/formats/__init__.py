@@ -1,1 +1,68 @@
-"""Readers of acquisition files, one per format, all with the same face."""
+"""Readers of acquisition files, one per format, all with the same face.
+
+What a file is, is told by its first bytes, not by its name.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from ecogpipe.errors import FormatError
+from ecogpipe.formats.acquisition import check_declared
+from ecogpipe.formats.hdf5 import read_hdf5
+from ecogpipe.formats.header import Header, Reader
+from ecogpipe.formats.matlab import read_matlab5
+from ecogpipe.formats.tdms import read_tdms
+
+__all__ = ["Header", "read_header"]
+
+_TDMS, _TDMS_INDEX = b"TDSm", b"TDSh"
+_MATLAB5_VERSIONS = (b"\x00\x01IM", b"\x01\x00MI")
+_HEAD_BYTES = 128
+
+
+def read_header(path: str | Path, declared: Mapping[str, Any] | None = None) -> Header:
+    """Read what an acquisition file holds, without its samples.
+
+    Parameters
+    ----------
+    path
+        A TDMS, Matlab or HDF5 file.
+    declared
+        Acquisition values that a person declares, which take precedence over what the file says.
+
+    Raises
+    ------
+    FormatError
+        If it is none of these, is damaged, or something that is needed is neither in it nor declared.
+    SettingsError
+        If a declared value is not known, or cannot be.
+    """
+    check_declared(declared or {})
+    return _reader_of(Path(path))(Path(path), declared or {})
+
+
+def _reader_of(path: Path) -> Reader:
+    head = _first_bytes(path)
+    if head.startswith(_TDMS):
+        return read_tdms
+    if head.startswith(_TDMS_INDEX):
+        raise FormatError(f"{path}: is the index of a TDMS file, without its samples; name the .tdms file itself.")
+    if h5py.is_hdf5(path):
+        return read_hdf5
+    if head[124:128] in _MATLAB5_VERSIONS:
+        return read_matlab5
+    found = "is empty" if not head else f"begins with {head[:8]!r}"
+    raise FormatError(f"{path}: {found}, so it is no TDMS, Matlab or HDF5 file; name the file of the recording.")
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except FileNotFoundError:
+        raise FormatError(f"{path}: there is no such file; check the name, and that its disk is connected.") from None
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror}); name a file that can.") from error

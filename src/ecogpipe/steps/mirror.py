@@ -1,10 +1,10 @@
 """Step `mirror`: a recording at a lower rate, referenced and filtered, its rows and its wiring unchanged."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -16,8 +16,8 @@ from ecogpipe.datasource.blocks import affordable
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.datasource.scratch import ScratchBlocks
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable, read_channels
-from ecogpipe.electrodes.masks import MaskTable, read_mask
-from ecogpipe.errors import MaskError, SettingsError, WiringError, nearest
+from ecogpipe.electrodes.masks import read_mask
+from ecogpipe.errors import MaskError, RateError, SettingsError, WiringError, nearest
 from ecogpipe.layout import Acquisition
 from ecogpipe.outputs import provenance, whole_hdf5
 from ecogpipe.params import load_params
@@ -30,7 +30,8 @@ from ecogpipe.signal.stream import Gap, GapFinder, bridge, restore, zero_phase
 
 REVISION = 1
 
-Array = npt.NDArray[np.float64]
+Array: TypeAlias = npt.NDArray[np.float64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _KNOWN = ("rate", "ratio", "bandpass", "order", "notches", "notch_width", "reference")
 
@@ -79,14 +80,15 @@ class MirrorSettings:
 
 
 def mirror_recording(
-    raw: Path, channels: Path, mask: Path, mirror: Path, *, name: str, settings: Mapping[str, Any]
+    raw: Path, channels: Path, mask: Path | None, mirror: Path, *, name: str, settings: Mapping[str, Any]
 ) -> Path:
     """Write a mirror of a recording: all its rows at a new rate, the electrode rows in microvolts and filtered.
 
     Parameters
     ----------
     raw, channels, mask
-        What `ingest`, `map_channels` and `mask_channels` wrote for the recording.
+        What `ingest`, `map_channels` and `mask_channels` wrote for the recording; without a mask every channel is
+        active.
     mirror
         The mirror to write.
     name
@@ -100,23 +102,33 @@ def mirror_recording(
         If the settings cannot be used, the rate cannot be reached, or an input does not fit the others.
     """
     wanted = MirrorSettings.from_mapping(settings)
-    table, masked = read_channels(channels), read_mask(mask)
+    table = read_channels(channels)
     with open_raw(raw) as recording:
-        _check_inputs(recording, table, masked, channels, mask)
-        ratio = wanted.ratio_from(recording.acquisition.rate)
+        _check_fits(recording, table, channels)
+        keep = _read_keep(mask, table, channels)
+        ratio = _ratio(wanted, recording, name)
         new_rate = recording.acquisition.rate / ratio
         sos = None if wanted.filter.does_nothing else design_sos(wanted.filter, new_rate)
-        made_of = provenance("mirror", REVISION, [raw, channels, mask], {"name": name, **settings}, mirror.parent)
+        settled = {"name": name, "ratio": ratio, "reference": wanted.reference, **asdict(wanted.filter)}
+        inputs = [raw, channels] if mask is None else [raw, channels, mask]
+        made_of = provenance("mirror", REVISION, inputs, settled, mirror.parent)
         with whole_hdf5(mirror) as file:
-            _write_description(file, recording, ratio, table, masked, sos)
+            _write_description(file, recording, ratio, table, keep, sos)
             layout.write_provenance(file, made_of)
-            engine = _Engine(file, recording, table, masked.keep, ratio, wanted.reference, sos)
+            engine = _Engine(file, recording, table, keep, ratio, wanted.reference, sos)
             # BLAS on more threads would split its sums, and so change their last bits.
             with threadpool_limits(1, user_api="blas"), progress(f"mirror {mirror.stem}", _n_bytes(recording)) as done:
                 for n_bytes in engine.run():
                     done(n_bytes)
             file[layout.NON_FINITE] = engine.non_finite()
     return mirror
+
+
+def _ratio(wanted: MirrorSettings, recording: RawRecording, name: str) -> int:
+    try:
+        return wanted.ratio_from(recording.acquisition.rate)
+    except RateError as error:
+        raise RateError(f"{recording.path}: mirror {name!r} cannot be made. {error}") from None
 
 
 class _Engine:
@@ -127,7 +139,7 @@ class _Engine:
         file: h5py.File,
         recording: RawRecording,
         table: ChannelTable,
-        active: npt.NDArray[np.bool_],
+        active: Bools,
         ratio: int,
         reference: Reference,
         sos: Array | None,
@@ -230,7 +242,7 @@ def _bridge_all(scratch: ScratchBlocks, gaps: list[Gap]) -> None:
 
 
 def _write_description(
-    file: h5py.File, recording: RawRecording, ratio: int, table: ChannelTable, mask: MaskTable, sos: Array | None
+    file: h5py.File, recording: RawRecording, ratio: int, table: ChannelTable, keep: Bools, sos: Array | None
 ) -> None:
     """Write everything but the signals, and make room for them."""
     acquisition, n_samples = recording.acquisition, decimated_length(recording.n_samples, ratio)
@@ -245,7 +257,7 @@ def _write_description(
     file.attrs["settling_samples"] = 0 if sos is None else settling_samples(sos)
     electrodes = table.electrode_channels
     file[layout.ELECTRODE_CHANNELS] = electrodes
-    file[layout.CHANNEL_MASK] = mask.keep
+    file[layout.CHANNEL_MASK] = keep
     file[layout.SITES] = np.stack([table.site_row[electrodes], table.site_column[electrodes]], axis=1)
     layout.write_texts(file, layout.ROW_UNITS, np.where(table.role == ELECTRODE, "uV", "V").tolist())
     lines = [row for rows in table.bnc_channels.values() for row in rows]
@@ -260,13 +272,18 @@ def _n_bytes(recording: RawRecording) -> int:
     return rows * length * recording.source.dtype.itemsize
 
 
-def _check_inputs(
-    recording: RawRecording, table: ChannelTable, mask: MaskTable, channels: Path, mask_path: Path
-) -> None:
+def _check_fits(recording: RawRecording, table: ChannelTable, channels: Path) -> None:
     if len(table) != len(recording.source):
         raise WiringError(
             f"{channels}: has {len(table)} channels, {recording.path} has {len(recording.source)}; "
             "run map_channels again."
         )
-    if not np.array_equal(mask.channel, table.electrode_channels):
-        raise MaskError(f"{mask_path}: is not the mask of {channels}; run mask_channels again.")
+
+
+def _read_keep(mask: Path | None, table: ChannelTable, channels: Path) -> Bools:
+    if mask is None:
+        return np.ones(len(table.electrode_channels), dtype=bool)
+    masked = read_mask(mask)
+    if not np.array_equal(masked.channel, table.electrode_channels):
+        raise MaskError(f"{mask}: is not the mask of {channels}; run mask_channels again.")
+    return masked.keep

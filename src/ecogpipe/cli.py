@@ -1,0 +1,155 @@
+"""The command ``ecogpipe``: a demonstration, and the workflow from any folder."""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import h5py
+
+from ecogpipe.errors import EcogpipeError
+from ecogpipe.layout import signal_parts
+from ecogpipe.outputs import whole_file
+from ecogpipe.recordings import Recording, read_recordings
+from ecogpipe.settings import config_folder, workflow_folder
+from ecogpipe.synthetic import Faults, SyntheticRecording
+from ecogpipe.tsv import read_tsv
+
+_DEMO_RATE_HZ = 5000
+_DEMO_SEGMENTS = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments, by default those of the program; returns its exit status."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if arguments.command == "run":
+        return _run_snakemake(rest)
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        return _run_demo(arguments.folder, arguments.cores, arguments.seconds)
+    except EcogpipeError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ecogpipe", description="From raw recordings of active electrode arrays to mapped, masked, filtered HDF5."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    demo = commands.add_parser("demo", help="make a small study with a known truth and run the workflow on it")
+    demo.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="study folder (default: demo)")
+    demo.add_argument("--cores", default="all", help="cores to use (default: all)")
+    demo.add_argument(
+        "--seconds", type=float, default=20, help="length of each recording that has to be written (default: 20)"
+    )
+    commands.add_parser(
+        "run",
+        help="run the workflow on the study in the current folder",
+        usage="ecogpipe run [arguments of snakemake]",
+        description="Runs the workflow on the study in the current folder. All arguments go to Snakemake, e.g. "
+        "--cores 2, --dry-run, --directory FOLDER; `snakemake --help` lists them.",
+    )
+    return parser
+
+
+def _run_demo(study: Path, cores: str, seconds: float) -> int:
+    write_demo_study(study, seconds)
+    status = _run_snakemake(["--directory", str(study), "--cores", cores])
+    if status == 0:
+        print()
+        _print_columns([("recording", "file", "rows x columns", "Hz", "MB"), *_describe_outputs(study)])
+        print(f"\nReport: {study / 'results' / 'report.html'}")
+    return status
+
+
+def write_demo_study(study: Path, seconds: float) -> None:
+    """Write the demo's config and raw recordings into a folder, each file only where it is absent."""
+    for file in sorted(config_folder().rglob("*")):
+        target = study / "config" / file.relative_to(config_folder())
+        if file.is_file() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
+    for recording in read_recordings(config_folder() / "recordings.tsv", study):
+        if not all(file.exists() for file in recording.files):
+            print(f"Writing {' and '.join(map(str, recording.files))}", flush=True)
+            _write_synthetic(recording, seconds)
+
+
+def _write_synthetic(recording: Recording, seconds: float) -> None:
+    """Write a recording with planted faults to the files that its row of the table names."""
+    in_parts = len(recording.files) > 1
+    synthetic = SyntheticRecording(
+        recording.daq,
+        recording.headstage,
+        recording.electrode,
+        rate=_DEMO_RATE_HZ,
+        seconds=seconds,
+        seed=2 if in_parts else 1,
+        faults=Faults(dead_columns=(3,), saturated=((1, 6),))
+        if in_parts
+        else Faults(dead_sites=((2, 5),), noisy_sites=((6, 1),)),
+        n_bncs=len(recording.bnc),
+    )
+    with ExitStack() as stack:
+        parts = [stack.enter_context(whole_file(file)) for file in recording.files]
+        for part in parts:
+            part.parent.mkdir(parents=True, exist_ok=True)
+        if in_parts:
+            synthetic.write_tdms(parts, n_segments=_DEMO_SEGMENTS)
+        else:
+            synthetic.write_mat73(parts[0])
+
+
+def _run_snakemake(arguments: Sequence[str]) -> int:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile"), *arguments]
+    process = subprocess.Popen(command)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # Snakemake hears the same Ctrl-C and winds up; its exit status is ours.
+            continue
+
+
+def _describe_outputs(study: Path) -> Iterator[tuple[str, ...]]:
+    """Yield recording, file, shape, rate and megabytes of every result."""
+    results = study / "results"
+    for recording in read_recordings(study / "config" / "recordings.tsv"):
+        for path in sorted((results / recording.full_name).iterdir()):
+            if path.suffix == ".h5":
+                shape, rate = _describe_signals(path)
+            elif path.suffix == ".tsv":
+                table = read_tsv(path)
+                shape, rate = f"{len(table.rows)} x {len(table.columns)}", ""
+            else:
+                shape, rate = "", ""
+            yield recording.full_name, path.name, shape, rate, f"{path.stat().st_size / 1e6:.2f}"
+
+
+def _describe_signals(path: Path) -> tuple[str, str]:
+    with h5py.File(path, "r", locking=False) as file:
+        if "orientation" not in file.attrs:
+            return "", ""
+        rate = f"{float(file['Fs'][()]):g}"
+        shapes = []
+        for part in signal_parts(file):
+            with h5py.File(part.path, "r", locking=False) as source:
+                shape = source[part.dataset].shape
+                shapes.append(shape[::-1] if part.time_first else shape)
+    return f"{shapes[0][0]} x {sum(samples for _, samples in shapes)}", rate
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Pictures of numbers: arrays in, a matplotlib figure out; nothing here reads a recording."""

@@ -1,0 +1,143 @@
+"""HDF5 files as recordings: those of the lab's Python converter, Matlab's v7.3, and ecogpipe's own. They are linked."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe import layout
+from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe.errors import EcogpipeError, FormatError
+from ecogpipe.formats.acquisition import Found, settle
+from ecogpipe.formats.header import Header, first_line
+from ecogpipe.formats.variables import find_signals, plain
+from ecogpipe.layout import Part
+
+_MATLAB_CLASS = "MATLAB_class"
+_COUNTS_OF_RATE = ("sampling_rate", "sampling_interval", "oversampling", "n_rows")
+
+
+def read_hdf5(path: Path, declared: Mapping[str, Any]) -> Header:
+    """Read what an HDF5 file holds, whoever wrote it.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged, holds no recording, or something that is needed is neither in it nor declared.
+    """
+    with _open(path) as file:
+        if "ecogpipe_format" in file.attrs:
+            return _read_canonical(path, file, declared)
+        variables = _HDF5Variables(path, file)
+        signals = find_signals(variables, declared)
+        dataset = file[signals.variable]
+        part = Part(path, signals.variable, time_first=signals.channels_first == variables.reversed)
+        return Header(
+            path,
+            "Matlab v7.3" if variables.reversed else "HDF5",
+            signals.acquisition,
+            signals.n_samples,
+            dataset.dtype,
+            parts=(part,),
+        )
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    """Open a file whose structure may be damaged anywhere: h5py then raises errors of many kinds."""
+    with open_hdf5(path) as file:
+        try:
+            yield file
+        except EcogpipeError:
+            raise
+        except Exception as error:
+            raise FormatError(
+                f"{path}: its HDF5 structure cannot be read ({first_line(error)}); the file is damaged, get it again."
+            ) from error
+
+
+def _read_canonical(path: Path, file: h5py.File, declared: Mapping[str, Any]) -> Header:
+    known = layout.read_acquisition(file)
+    if layout.ELECTRODE_CHANNELS in file:
+        raise FormatError(
+            f"{path}: is a mirror, already decimated and in several units; open it with open_recording, or ingest the "
+            "recording that it was made from."
+        )
+    found = Found(
+        holds="a recording",
+        daq_rate=known.sampling_rate,
+        oversampling=known.oversampling,
+        n_rows=known.n_rows,
+        n_columns=known.n_columns,
+        n_bncs=known.n_bncs,
+        units=known.units,
+        slope=known.slope,
+        intercept=known.intercept,
+        start_time=known.start_time,
+        info=known.info,
+        overrides=known.overrides,
+        notes=known.notes,
+    )
+    rate = None if any(name in declared for name in _COUNTS_OF_RATE) else known.rate
+    acquisition = settle(path, found, declared, rate)
+    parts = layout.signal_parts(file)
+    lengths, dtypes = zip(*(_length_and_dtype(part) for part in parts), strict=True)
+    return Header(path, "ecogpipe", acquisition, sum(lengths), dtypes[0], parts=tuple(parts))
+
+
+def _length_and_dtype(part: Part) -> tuple[int, np.dtype[Any]]:
+    with open_hdf5(part.path) as file:
+        dataset = file[part.dataset]
+        return dataset.shape[0 if part.time_first else 1], dataset.dtype
+
+
+class _HDF5Variables:
+    """The datasets of an open file; Matlab's have their axes reversed on disk."""
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path, self._file = path, file
+        self.reversed = any(_MATLAB_CLASS in item.attrs for item in file.values() if item is not None)
+
+    def names(self) -> list[str]:
+        return list(self._file)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
+
+        def note(name: str, item: h5py.HLObject) -> None:
+            if isinstance(item, h5py.Dataset) and _is_numbers(item) and not name.startswith("#"):
+                shapes[name] = item.shape[::-1] if self.reversed else item.shape
+
+        self._file.visititems(note)
+        return shapes
+
+    def values(self, name: str) -> npt.NDArray[Any]:
+        return np.asarray(self._file[name][()])
+
+    def info(self) -> dict[str, Any]:
+        group = self._file.get(layout.INFO)
+        if not isinstance(group, h5py.Group):
+            return {}
+        return {name: _plain_info(item) for name, item in group.items() if isinstance(item, h5py.Dataset)}
+
+
+def _is_numbers(dataset: h5py.Dataset) -> bool:
+    named_otherwise = _matlab_class(dataset) in ("char", "cell", "struct") or dataset.attrs.get("MATLAB_empty")
+    return dataset.dtype.kind in "fiu" and not named_otherwise
+
+
+def _matlab_class(dataset: h5py.Dataset) -> str:
+    name = dataset.attrs.get(_MATLAB_CLASS, "")
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _plain_info(dataset: h5py.Dataset) -> Any:
+    if h5py.check_string_dtype(dataset.dtype):
+        return str(dataset.asstr()[()])
+    if _matlab_class(dataset) == "char":
+        return np.asarray(dataset[()]).astype("<u2").tobytes().decode("utf-16-le", errors="replace")
+    return plain(np.asarray(dataset[()])) if _is_numbers(dataset) else ""

@@ -1,0 +1,242 @@
+"""TDMS files as recordings: which channels, in which order, in which of the lab's layouts, in which units.
+
+Layout A holds one TDMS channel for each channel of the array; layout B one for each analog line, in which the
+multiplexer rows still follow one another: sample t * n_rows + row.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe.errors import FormatError, nearest
+from ecogpipe.formats.acquisition import Found, number, settle, whole
+from ecogpipe.formats.header import Header
+from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex, index_tdms
+from ecogpipe.formats.tdms.metadata import split_path
+from ecogpipe.formats.tdms.samples import raw_blocks
+from ecogpipe.formats.tdms.scaling import Polynomial, apply_scales, as_line, channel_scales
+from ecogpipe.layout import Acquisition
+
+_ORDER = "NI_ArrayColumn"
+_NO_TIME = "1904-01-01"
+_NAMED_AT_MOST = 5
+
+
+def read_tdms(path: Path, declared: Mapping[str, Any]) -> Header:
+    """Read what a TDMS file holds.
+
+    Raises
+    ------
+    FormatError
+        If it is damaged, its channels are not a recording, or something that is needed is neither in it nor declared.
+    """
+    index = index_tdms(path)
+    notes = []
+    group = _choose_group(index, declared.get("group"))
+    channels, skipped = _numeric_channels(index, group)
+    if skipped:
+        notes.append(f"skipped {len(skipped)} channels that are no samples: {_listed(skipped)}")
+    channels, order_note = _in_order(index, channels)
+    notes.append(order_note)
+    dtype = _common_dtype(path, channels)
+    n_values, length_note = _common_length(index, channels)
+    notes += [length_note] if length_note else []
+    scales = [_scales(index, channel) for channel in channels]
+    holds = f"{len(channels)} channels of {n_values} samples"
+    found = replace(_found(index, group, channels, holds, declared), notes=notes)
+    line = as_line(scales[0]) if len(set(scales)) == 1 else None
+    if line is not None:
+        found = replace(found, slope=line[0], intercept=line[1])
+    acquisition = settle(path, found, declared)
+    lines = _Lines(index, [channel.path for channel in channels], n_values, dtype, () if line else tuple(scales))
+    return _as_layout(lines, acquisition)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The chosen channels of a file, with the scales to apply to each; none where the raw values are kept."""
+
+    index: TdmsIndex
+    paths: list[str]
+    n_values: int
+    raw_dtype: np.dtype[Any]
+    scales: tuple[tuple[Polynomial, ...], ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.float64) if self.scales else self.raw_dtype
+
+    def blocks(self, n_values: int, n_samples: int) -> Iterator[npt.NDArray[Any]]:
+        """Yield `n_samples` of each channel in blocks of `n_values`, (channels, time)."""
+        for raw in raw_blocks(self.index.path, self.index.runs, self.paths, n_samples, n_values, self.raw_dtype):
+            yield self._scaled(raw) if self.scales else raw
+
+    def _scaled(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        scaled = np.empty(raw.shape, np.float64)
+        for row, scales in enumerate(self.scales):
+            scaled[row] = apply_scales(raw[row], scales)
+        return scaled
+
+
+def _choose_group(index: TdmsIndex, declared: str | None) -> str:
+    """Return the declared group, else the one with the acquisition properties, else the only one with samples."""
+    groups: dict[str, int] = {}
+    for channel in index.channels.values():
+        name = split_path(channel.path)[0]
+        groups[name] = groups.get(name, 0) + _has_numbers(channel)
+    if declared is not None and declared not in groups:
+        raise FormatError(f"{index.path}: has no group {declared!r} of channels. {nearest(declared, groups)}")
+    candidates = [name for name, n_channels in groups.items() if n_channels and declared in (None, name)]
+    if not candidates:
+        inside = f"its group {declared!r} holds" if declared is not None else f"its groups ({_listed(groups)}) hold"
+        raise FormatError(f"{index.path}: is no recording, {inside} no channel of numbers; name another file or group.")
+    acquired = [name for name in candidates if _says_acquisition(index.group_properties(name))]
+    for choice in (acquired, candidates):
+        if len(choice) == 1:
+            return choice[0]
+    described = _listed([f"{name!r} with {groups[name]} channels" for name in acquired or candidates])
+    raise FormatError(
+        f"{index.path}: has several groups of samples: {described}; declare 'group: <name>' in the overrides of the "
+        "recording."
+    )
+
+
+def _says_acquisition(properties: Mapping[str, Any]) -> bool:
+    return "nrRows" in properties and "SamplingRate" in properties
+
+
+def _has_numbers(channel: StoredChannel) -> bool:
+    return channel.raw_index is not None and channel.raw_index.dtype is not None and channel.n_expected > 0
+
+
+def _numeric_channels(index: TdmsIndex, group: str) -> tuple[list[StoredChannel], list[str]]:
+    """Return the group's channels of numbers in file order, and what else it holds."""
+    members = [channel for channel in index.channels.values() if split_path(channel.path)[0] == group]
+    skipped = [
+        f"{split_path(channel.path)[1]} ({channel.raw_index.type_name if channel.raw_index else 'no data'})"
+        for channel in members
+        if not _has_numbers(channel)
+    ]
+    return [channel for channel in members if _has_numbers(channel)], skipped
+
+
+def _in_order(index: TdmsIndex, channels: list[StoredChannel]) -> tuple[list[StoredChannel], str]:
+    """Order channels by NI_ArrayColumn where it counts them all from 0, else leave them as in the file; say which."""
+    columns = [index.properties[channel.path].get(_ORDER) for channel in channels]
+    n_missing = columns.count(None)
+    if n_missing:
+        return channels, f"channels are in the order of the file: {n_missing} of {len(channels)} have no {_ORDER}"
+    by_column = dict(zip(columns, channels, strict=True))
+    if set(by_column) != set(range(len(channels))):
+        return channels, f"channels are in the order of the file: {_ORDER} does not count them from 0 on"
+    return [by_column[column] for column in range(len(channels))], f"channels are in the order of {_ORDER}"
+
+
+def _common_dtype(path: Path, channels: Sequence[StoredChannel]) -> np.dtype[Any]:
+    names = [channel.raw_index.dtype for channel in channels if channel.raw_index]
+    if len(set(names)) > 1:
+        found = ", ".join(f"{names.count(name)} of {np.dtype(name)}" for name in dict.fromkeys(names))
+        raise FormatError(
+            f"{path}: its channels differ in dtype ({found}); a recording has one, name a group whose channels do."
+        )
+    return np.dtype(names[0])
+
+
+def _common_length(index: TdmsIndex, channels: Sequence[StoredChannel]) -> tuple[int, str]:
+    """Return the length that all channels have, cropped where the file is truncated, and what was cropped."""
+    found = sorted(channel.n_values for channel in channels)
+    expected = sorted({channel.n_expected for channel in channels})
+    if len(expected) > 1:
+        lengths = ", ".join(f"{sum(c.n_expected == n for c in channels)} of {n} samples" for n in expected)
+        raise FormatError(
+            f"{index.path}: its channels differ in length ({lengths}), so they are not of one recording; declare "
+            "'group: <name>' if those of another group are."
+        )
+    if not found[0]:
+        raise FormatError(f"{index.path}: holds no sample that all its channels have; record or copy it again.")
+    if not index.truncated:
+        return found[0], ""
+    return found[0], (
+        f"truncated: {index.truncated}; {expected[0]} samples expected, {found[0]} to {found[-1]} found per channel, "
+        f"cropped to {found[0]}"
+    )
+
+
+def _scales(index: TdmsIndex, channel: StoredChannel) -> tuple[Polynomial, ...]:
+    group, name = split_path(channel.path)
+    root = index.properties.get("/", {})
+    try:
+        scales = channel_scales([index.properties[channel.path], index.group_properties(group), root])
+    except FormatError as error:
+        raise FormatError(f"{index.path}: channel {name!r}: {error}; export the channel in volts.") from None
+    if channel.raw_index and channel.raw_index.scalers and not scales:
+        raise FormatError(f"{index.path}: channel {name!r} holds counts without a scaling to volts; export it again.")
+    return scales
+
+
+def _found(
+    index: TdmsIndex, group: str, channels: Sequence[StoredChannel], holds: str, declared: Mapping[str, Any]
+) -> Found:
+    path, root = index.path, index.properties.get("/", {})
+    properties = root | index.group_properties(group)
+    counts: dict[str, Any] = {
+        name: whole(path, key, properties[key])
+        for name, key in (
+            ("n_rows", "nrRows"),
+            ("n_columns", "nrColumns"),
+            ("n_bncs", "nrBNCs"),
+            ("oversampling", "OverSampling"),
+        )
+        if key in properties and name not in declared
+    }
+    by_channel = {split_path(channel.path)[1]: index.properties[channel.path] for channel in channels}
+    rate = properties.get("SamplingRate") if "sampling_rate" not in declared else None
+    start = str(index.properties[channels[0].path].get("wf_start_time", ""))
+    return Found(
+        holds,
+        daq_rate=None if rate is None else number(path, "SamplingRate", rate),
+        **counts,
+        units="V" if _says_acquisition(properties) else None,
+        start_time="" if start.startswith(_NO_TIME) else start,
+        info={**properties, "channel_properties": json.dumps(by_channel, ensure_ascii=False)},
+    )
+
+
+def _as_layout(lines: _Lines, acquisition: Acquisition) -> Header:
+    """Tell layouts A and B apart by the number of lines."""
+    path, n_lines = lines.index.path, len(lines.paths)
+    n_rows, n_analog = acquisition.n_rows, acquisition.n_columns + acquisition.n_bncs
+    if n_lines == acquisition.n_channels:
+        read = partial(lines.blocks, n_samples=lines.n_values)
+        return Header(path, "TDMS, layout A", acquisition, lines.n_values, lines.dtype, read_blocks=read)
+    if n_lines != n_analog:
+        raise FormatError(
+            f"{path}: has {n_lines} channels of samples, but {n_rows} rows of {acquisition.n_columns} electrode and "
+            f"{acquisition.n_bncs} BNC columns make {acquisition.n_channels}, or {n_analog} while multiplexed; declare "
+            "n_rows, n_columns and n_bncs as they were."
+        )
+    n_samples, rest = divmod(lines.n_values, n_rows)
+    if not n_samples:
+        raise FormatError(f"{path}: its {lines.n_values} samples per line are less than a frame of {n_rows} rows.")
+    note = f"demultiplexed: {n_lines} lines of {n_rows} rows each"
+    acquisition.notes.append(note + (f"; the last {rest} samples are no whole frame and left out" if rest else ""))
+    read = partial(_demultiplexed, lines, n_rows, n_samples)
+    return Header(path, "TDMS, layout B", acquisition, n_samples, lines.dtype, read_blocks=read)
+
+
+def _demultiplexed(lines: _Lines, n_rows: int, n_samples: int, block_length: int) -> Iterator[npt.NDArray[Any]]:
+    for block in lines.blocks(block_length * n_rows, n_samples * n_rows):
+        by_row = block.reshape(len(block), -1, n_rows).swapaxes(1, 2)
+        yield by_row.reshape(len(block) * n_rows, -1)
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    more = len(names) - _NAMED_AT_MOST
+    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")

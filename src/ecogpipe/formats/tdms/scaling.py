@@ -1,0 +1,88 @@
+"""The scaling that a TDMS channel's properties prescribe, from raw values to units."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe.errors import FormatError
+
+Polynomial: TypeAlias = tuple[float, ...]
+"""Coefficients of a scale, lowest power first."""
+
+_RAW = 0xFFFFFFFF
+_NO_OPERATION = "AdvancedAPI"
+_DEFAULT_COEFFICIENTS = 4
+
+
+def channel_scales(properties: Sequence[Mapping[str, Any]]) -> tuple[Polynomial, ...]:
+    """Return the polynomials to apply to raw values one after another.
+
+    Parameters
+    ----------
+    properties
+        Those of the channel, its group and the root: the first that prescribe a scaling count.
+
+    Raises
+    ------
+    FormatError
+        If the scaling is of a type that this library does not compute.
+    """
+    for own in properties:
+        if own.get("NI_Scaling_Status", "unscaled") == "scaled":
+            continue
+        try:
+            scales = _follow(own, int(own.get("NI_Number_Of_Scales", 0)) or _count_scales(own))
+        except KeyError as error:
+            raise FormatError(f"its scaling lacks the property {error.args[0]!r}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise FormatError("its scaling has a property that should be a number and is not") from None
+        if scales:
+            return scales
+    return ()
+
+
+def as_line(scales: Sequence[Polynomial]) -> tuple[float, float] | None:
+    """Return (slope, intercept) where the scales are nothing or one line, so that the raw values can be kept."""
+    if not scales:
+        return 1.0, 0.0
+    if len(scales) > 1 or any(scales[0][2:]):
+        return None
+    intercept, slope, *_ = (*scales[0], 0.0, 0.0)
+    return slope, intercept
+
+
+def apply_scales(raw: npt.NDArray[Any], scales: Sequence[Polynomial]) -> npt.NDArray[np.float64]:
+    """Return raw values in units."""
+    values: npt.NDArray[Any] = raw.astype(np.float64)
+    for coefficients in scales:
+        values = np.polynomial.polynomial.polyval(values, coefficients)
+    return values
+
+
+def _count_scales(properties: Mapping[str, Any]) -> int:
+    n_scales = 0
+    while f"NI_Scale[{n_scales}]_Scale_Type" in properties:
+        n_scales += 1
+    return n_scales
+
+
+def _follow(properties: Mapping[str, Any], n_scales: int) -> tuple[Polynomial, ...]:
+    """Go from the last scale back to the raw values; a scale without a type is the raw values of a DAQmx channel."""
+    scales: list[Polynomial] = []
+    number = n_scales - 1
+    while number != _RAW and f"NI_Scale[{number}]_Scale_Type" in properties:
+        kind = properties[f"NI_Scale[{number}]_Scale_Type"]
+        if len(scales) > n_scales or kind not in ("Linear", "Polynomial", _NO_OPERATION):
+            raise FormatError(f"its values are to be scaled by a scale of type {kind!r}, which is not supported")
+        scales += [] if kind == _NO_OPERATION else [_coefficients(properties, f"NI_Scale[{number}]_{kind}_")]
+        number = int(properties.get(f"NI_Scale[{number}]_{kind}_Input_Source", _RAW))
+    return tuple(reversed(scales))
+
+
+def _coefficients(properties: Mapping[str, Any], prefix: str) -> Polynomial:
+    if prefix.endswith("Linear_"):
+        return float(properties[prefix + "Y_Intercept"]), float(properties[prefix + "Slope"])
+    size = int(properties.get(prefix + "Coefficients_Size", _DEFAULT_COEFFICIENTS))
+    return tuple(float(properties[f"{prefix}Coefficients[{number}]"]) for number in range(size)) or (0.0,)

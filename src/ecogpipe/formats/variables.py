@@ -1,0 +1,169 @@
+"""Files that hold the signals as one array among named variables: Matlab's and HDF5's, read alike.
+
+The names of the acquisition values are those that the lab's converters write: Fs, sampRate, OSR, numRow, numCol,
+numChan, and what is in ``info``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from ecogpipe.errors import FormatError, nearest
+from ecogpipe.formats.acquisition import Found, number, rate_of_interval, settle, whole
+from ecogpipe.layout import CHANNELS_BY_TIME, DATA, TIME_BY_CHANNELS, Acquisition
+from ecogpipe.signal.rates import exact_rate
+
+_REORDERED = "ELECTRODE"
+_LISTED_AT_MOST = 12
+
+
+class Variables(Protocol):
+    """The named arrays of one file, with their axes in the order that the file's own program shows."""
+
+    path: Path
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every array of real numbers, by name."""
+
+    def values(self, name: str) -> npt.NDArray[Any]:
+        """Return a small array."""
+
+    def names(self) -> list[str]:
+        """Return the names of all variables, arrays of numbers or not."""
+
+    def info(self) -> dict[str, Any]:
+        """Return what the variable ``info`` holds, as numbers and text."""
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The array that holds the signals: its name, how it was acquired, its samples, and whether channels come first."""
+
+    variable: str
+    acquisition: Acquisition
+    n_samples: int
+    channels_first: bool
+
+
+def find_signals(variables: Variables, declared: Mapping[str, Any]) -> Signals:
+    """Find the signals among the variables of a file, and tell their channels from their samples by the count.
+
+    Raises
+    ------
+    FormatError
+        If they are not there, their channels cannot be told, or something that is needed is missing.
+    """
+    shapes = variables.shapes()
+    variable = _choose(variables, shapes, declared.get("variable"))
+    shape = shapes[variable]
+    found = _found(variables, f"{variable} ({_times(shape)})", declared)
+    acquisition = settle(variables.path, found, declared, _declared_rate(variables, declared))
+    channels_first = _channels_first(variables.path, variable, shape, acquisition, declared.get("orientation"))
+    n_samples = shape[1 if channels_first else 0]
+    if not n_samples:
+        raise FormatError(f"{variables.path}: {variable} holds no samples; record or copy it again.")
+    return Signals(variable, acquisition, n_samples, channels_first)
+
+
+def plain(values: npt.NDArray[Any]) -> Any:
+    """Return an array as a number where it is one, else as text."""
+    return values.reshape(-1)[0].item() if values.size == 1 else str(values.tolist())
+
+
+def _choose(variables: Variables, shapes: Mapping[str, tuple[int, ...]], declared: str | None) -> str:
+    name = DATA if declared is None else declared
+    if len(shapes.get(name, ())) == 2:
+        return name
+    path, offer = variables.path, _offer(shapes)
+    if name in shapes:
+        raise FormatError(f"{path}: {name} has shape {_times(shapes[name])}, signals have two axes; {offer}")
+    if name in variables.names():
+        raise FormatError(f"{path}: {name} is no array of real numbers; {offer}")
+    hint = "" if declared is None else " " + nearest(name, shapes or variables.names() or ["nothing"])
+    raise FormatError(f"{path}: has no variable {name!r}.{hint} {offer[0].upper()}{offer[1:]}")
+
+
+def _offer(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    arrays = [f"{name} ({_times(shape)})" for name, shape in shapes.items() if len(shape) == 2 and max(shape) > 1]
+    if not arrays:
+        return "it holds no array of numbers that could be signals, name another file."
+    return (
+        f"it holds {', '.join(arrays[:_LISTED_AT_MOST])}; declare 'variable: <name>' in the overrides of the recording."
+    )
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "of one number"
+
+
+def _scalar(variables: Variables, name: str) -> Any:
+    values = variables.values(name)
+    if values.size != 1:
+        raise FormatError(f"{variables.path}: {name} holds {values.size} values where one number is needed.")
+    return values.reshape(-1)[0].item()
+
+
+def _declared_rate(variables: Variables, declared: Mapping[str, Any]) -> Fraction | None:
+    """Frames per second from the variable that a person names."""
+    for key in ("rate_variable", "interval_variable"):
+        name = declared.get(key)
+        if name is not None:
+            shapes = variables.shapes()
+            if name not in shapes:
+                raise FormatError(f"{variables.path}: has no variable {name!r} of numbers. {nearest(name, shapes)}")
+            value = number(variables.path, name, _scalar(variables, name))
+            if value <= 0:
+                raise FormatError(f"{variables.path}: {name} is {value:g}, which is no {key.partition('_')[0]}.")
+            if key == "rate_variable":
+                return exact_rate(value)
+            return rate_of_interval(value, declared["sampling_interval_unit"])
+    return None
+
+
+def _found(variables: Variables, holds: str, declared: Mapping[str, Any]) -> Found:
+    path, known = variables.path, variables.shapes()
+    counts: dict[str, Any] = {
+        name: whole(path, key, _scalar(variables, key))
+        for name, key in (("n_rows", "numRow"), ("n_columns", "numCol"), ("oversampling", "OSR"))
+        if key in known and name not in declared
+    }
+    if "numChan" in known and "n_columns" in counts and "n_bncs" not in declared:
+        counts["n_bncs"] = whole(path, "numChan", _scalar(variables, "numChan")) - counts["n_columns"]
+    rates: dict[str, Any] = {
+        name: number(path, key, _scalar(variables, key))
+        for name, key in (("daq_rate", "sampRate"), ("rate", "Fs"))
+        if key in known and "sampling_rate" not in declared
+    }
+    notes = []
+    if _REORDERED in variables.names():
+        notes.append(f"holds a variable {_REORDERED}: its columns were reordered off-line, so check the channel map")
+    units = "V" if "numRow" in known and "sampRate" in known else None
+    return Found(holds, **rates, **counts, units=units, info=variables.info(), notes=notes)
+
+
+def _channels_first(
+    path: Path, variable: str, shape: tuple[int, ...], acquisition: Acquisition, declared: str | None
+) -> bool:
+    n_channels = acquisition.n_channels
+    fits = [length == n_channels for length in shape]
+    if declared is not None and fits[0 if declared == CHANNELS_BY_TIME else 1]:
+        return declared == CHANNELS_BY_TIME
+    described = (
+        f"{path}: {variable} is {_times(shape)}, and {acquisition.n_rows} rows of {acquisition.n_columns} electrode "
+        f"and {acquisition.n_bncs} BNC columns make {n_channels} channels"
+    )
+    if not any(fits) or declared is not None:
+        as_declared = "" if declared is None else f" in the declared orientation {declared}"
+        raise FormatError(
+            f"{described}, which fits no axis{as_declared}; declare n_rows, n_columns and n_bncs as they were."
+        )
+    if all(fits):
+        raise FormatError(
+            f"{described}, which fits both axes; declare 'orientation: {CHANNELS_BY_TIME}' where the first axis of "
+            f"these two is the channels, else '{TIME_BY_CHANNELS}'."
+        )
+    return fits[0]

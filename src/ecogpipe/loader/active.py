@@ -1,0 +1,212 @@
+"""Loading a raw file at a prompt, along the same road as the workflow's: nothing is left behind."""
+
+import shutil
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe.datasource.mapped import MappedSource
+from ecogpipe.datasource.scratch import scratch_path
+from ecogpipe.datasource.source import ArraySource, ElectrodeDataSource
+from ecogpipe.electrodes.channel_map import ChannelMap
+from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, read_channels
+from ecogpipe.errors import FormatError, SettingsError, nearest
+from ecogpipe.layout import MICROVOLTS_PER, read_acquisition
+from ecogpipe.loader.dataset import Dataset
+from ecogpipe.loader.opening import CHANNELS, EVENTS, open_recording
+from ecogpipe.recordings import CHANNEL_OVERRIDES
+from ecogpipe.steps.extract_events import EventsTable, extract_events, read_events
+from ecogpipe.steps.ingest import ingest
+from ecogpipe.steps.map_channels import map_channels
+from ecogpipe.steps.mirror import mirror_recording
+from ecogpipe.steps.scan import scan
+
+SUFFIXES = (".tdms", ".mat", ".h5", ".hdf5")
+
+_MINIMUM_STEP_VOLTS = 0.5
+
+
+class ActiveLoader:
+    """Loads one recording of an active array from its raw file.
+
+    Parameters
+    ----------
+    path
+        Folder of the file.
+    recording
+        Its name without suffix.
+    electrode, daq, headstage
+        The set-up.
+    bnc
+        BNC lines: `BncLine`, or the DAQ column of a line whose pulses go up.
+    trigger_idx
+        Which of `bnc` is the trigger.
+    mapped
+        Whether the signals stay on disk, or are read into memory (within the memory limit).
+    units
+        Unit of the signals: 'V', 'mV' or 'uV'.
+    resample_rate
+        Sampling rate in Hz to bring the signals to; a whole fraction of their own.
+    bandpass
+        (low, high) corners in Hz of a zero-phase band-pass; None leaves a side open.
+    notches
+        Centres in Hz of notch filters.
+    load_channels
+        Channels to load, as numbered on disk; None for every electrode channel.
+    bnc_numbering
+        'absolute', or 'after_electrodes' where `bnc` counts from the first column after the electrode columns.
+    **declared
+        Acquisition values that the file does not say or says wrongly, as in the overrides of the recordings table.
+
+    Examples
+    --------
+    >>> loader = ActiveLoader("raw", "test_001", "actv_64", "2t-as daq v2", "zif26 to 2x uhdmi", bnc=[10])
+    ... # doctest: +SKIP
+    >>> loader.create_dataset().data.shape  # doctest: +SKIP
+    (64, 100000)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        recording: str,
+        electrode: str,
+        daq: str,
+        headstage: str,
+        bnc: Sequence[int | BncLine] = (),
+        trigger_idx: int = 0,
+        mapped: bool = True,
+        units: str = "uV",
+        resample_rate: float | None = None,
+        bandpass: tuple[float | None, float | None] | None = None,
+        notches: Sequence[float] | None = None,
+        load_channels: Sequence[int] | None = None,
+        bnc_numbering: str = "absolute",
+        **declared: Any,
+    ) -> None:
+        if units not in MICROVOLTS_PER:
+            raise SettingsError(f"units is {units!r}. {nearest(units, MICROVOLTS_PER)}")
+        self._file = _find_file(Path(path), recording)
+        self._daq, self._headstage, self._electrode = daq, headstage, electrode
+        self._lines = [line if isinstance(line, BncLine) else BncLine(line, "ttl_high") for line in bnc]
+        self._trigger_idx, self._mapped, self._units = trigger_idx, mapped, units
+        self._mirror = _mirror_settings(resample_rate, bandpass, notches)
+        self._load_channels = load_channels
+        self._declared: Mapping[str, Any] = {"bnc_numbering": bnc_numbering, **declared}
+
+    def make_channel_map(self) -> tuple[ChannelMap, list[int], list[int], list[int]]:
+        """Return the map, and which channels are electrode, other (diagnostic) and reference channels."""
+        table = self._channels
+        others = [int(channel) for channel in table.diagnostic_channels]
+        return table.chan_map, [int(channel) for channel in table.electrode_channels], others, []
+
+    def create_dataset(self) -> Dataset:
+        """Return the recording with its map and its triggers; triggers are found when they are first asked for."""
+        chan_map, positions = self._channels.chan_map, self._positions()
+        opened = open_recording(self._raw if self._mirror is None else self._mirrored())
+        return replace(
+            opened,
+            path=self._file,
+            data=self._chosen(opened.data, positions),
+            full_map=chan_map.subset(positions),
+            channel_mask=np.ones(len(positions), dtype=bool),
+            trigger=self._trigger(),
+            # A bound method: the temporary files of this loader stay for as long as the dataset does.
+            find_events=self._find_events,
+        )
+
+    @cached_property
+    def _folder(self) -> Path:
+        folder = scratch_path(".loader")
+        folder.mkdir()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+    @cached_property
+    def _raw(self) -> Path:
+        declared = {name: value for name, value in self._declared.items() if name not in CHANNEL_OVERRIDES}
+        return ingest([self._file], self._folder / "raw.h5", declared=declared)
+
+    @cached_property
+    def _channels(self) -> ChannelTable:
+        declared = {name: value for name, value in self._declared.items() if name in CHANNEL_OVERRIDES}
+        path = self._raw.with_name(CHANNELS)
+        map_channels(
+            self._raw,
+            path,
+            daq=self._daq,
+            headstage=self._headstage,
+            electrode=self._electrode,
+            bnc=self._lines,
+            declared=declared,
+        )
+        return read_channels(path)
+
+    def _mirrored(self) -> Path:
+        channels, mirror = self._raw.with_name(CHANNELS), self._folder / "mirror.h5"
+        return mirror_recording(self._raw, channels, None, mirror, name="loader", settings=self._mirror or {})
+
+    def _positions(self) -> list[int]:
+        """Positions of the chosen channels among the electrode channels."""
+        electrodes = self._channels.electrode_channels.tolist()
+        if self._load_channels is None:
+            return list(range(len(electrodes)))
+        wrong = [channel for channel in self._load_channels if channel not in electrodes]
+        if wrong:
+            raise SettingsError(f"{self._file}: channel {wrong[0]} of load_channels carries no electrode.")
+        return [electrodes.index(channel) for channel in self._load_channels]
+
+    def _chosen(self, data: ElectrodeDataSource, positions: Sequence[int]) -> ElectrodeDataSource:
+        channels = [data.electrode_channels[position] for position in positions]
+        offset, scale = data.units_scale or (0.0, 1.0)
+        in_units = (offset, scale / MICROVOLTS_PER[self._units])
+        assert isinstance(data, MappedSource)
+        chosen = MappedSource(
+            data.data_buffer, channels, units_scale=None if in_units == (0, 1) else in_units, transpose=data.transposed
+        )
+        return chosen if self._mapped else ArraySource(np.ascontiguousarray(chosen[:, :]))
+
+    def _trigger(self) -> int | None:
+        if not self._lines:
+            return None
+        if not 0 <= self._trigger_idx < len(self._lines):
+            raise SettingsError(f"trigger_idx is {self._trigger_idx}, but bnc names {len(self._lines)} lines.")
+        numbering, n_columns = self._declared["bnc_numbering"], self._n_columns()
+        return absolute_lines(self._lines, numbering, n_columns)[self._trigger_idx].column
+
+    def _n_columns(self) -> int:
+        with open_hdf5(self._raw) as file:
+            return read_acquisition(file).n_columns
+
+    def _find_events(self) -> EventsTable:
+        scanned, events = self._folder / "scan.h5", self._folder / EVENTS
+        if not events.exists():
+            scan(self._raw, scanned)
+            extract_events(scanned, self._raw.with_name(CHANNELS), events, minimum_step=_MINIMUM_STEP_VOLTS)
+        return read_events(events)
+
+
+def _mirror_settings(
+    rate: float | None, bandpass: tuple[float | None, float | None] | None, notches: Sequence[float] | None
+) -> dict[str, Any] | None:
+    """Return the settings of the mirror to make; None where the signals are wanted as they are."""
+    if rate is None and bandpass is None and not notches:
+        return None
+    wanted = {"bandpass": bandpass, "notches": notches}
+    return wanted | ({"ratio": 1} if rate is None else {"rate": rate})
+
+
+def _find_file(folder: Path, recording: str) -> Path:
+    found = [path for suffix in SUFFIXES if (path := folder / f"{recording}{suffix}").is_file()]
+    if not found:
+        names = [path.stem for path in folder.glob("*") if path.suffix in SUFFIXES]
+        raise FormatError(f"{folder}: has no recording {recording!r}. {nearest(recording, names)}")
+    if len(found) > 1:
+        raise FormatError(f"{folder}: has {' and '.join(path.name for path in found)}; keep the one that is meant.")
+    return found[0]

@@ -1,0 +1,166 @@
+"""What was done to a recording, in words: the same on its quality pages and in the report."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ecogpipe import layout
+from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe.electrodes.channels import ChannelTable
+from ecogpipe.electrodes.masks import MaskTable
+from ecogpipe.errors import FormatError
+from ecogpipe.figures.spectrum import band_text
+from ecogpipe.metrics import Floats
+from ecogpipe.steps.extract_events import EventsTable
+
+
+@dataclass(frozen=True)
+class MirrorFacts:
+    """How a mirror was made, as it says of itself.
+
+    Attributes
+    ----------
+    name : str
+        Name of its settings.
+    rate : Fraction
+        Its sampling rate in Hz, exact.
+    ratio : int
+        Samples of the recording per sample of the mirror.
+    settling_samples : int
+        Samples at each end in which the filter's padding shows.
+    settings : dict
+        What was asked for.
+    """
+
+    name: str
+    rate: Fraction
+    ratio: int
+    settling_samples: int
+    settings: Mapping[str, Any]
+
+    @property
+    def band(self) -> tuple[float | None, float | None]:
+        """Corners of the band-pass in Hz; None where open."""
+        low, high = self.settings.get("bandpass") or (None, None)
+        return low, high
+
+    @property
+    def notches(self) -> tuple[float, ...]:
+        """Frequencies of the notches in Hz."""
+        return tuple(self.settings.get("notches") or ())
+
+    @property
+    def rate_text(self) -> str:
+        """The rate, and how it follows from the recording's."""
+        return f"{rate_text(self.rate)} ({rate_text(self.rate * self.ratio)} / {self.ratio})"
+
+    @property
+    def filter_text(self) -> str:
+        """The band-pass."""
+        if self.band == (None, None):
+            return "none"
+        return f"{band_text(self.band)}, Butterworth of order {self.settings.get('order', 3)} per pass, zero phase"
+
+    @property
+    def notch_text(self) -> str:
+        """The notches."""
+        if not self.notches:
+            return "none"
+        frequencies = ", ".join(f"{notch:g}" for notch in self.notches)
+        return f"{frequencies} Hz, {self.settings.get('notch_width', 2.0):g} Hz wide"
+
+    @property
+    def reference_text(self) -> str:
+        """The reference."""
+        reference = self.settings.get("reference", "none")
+        return str(reference) if reference == "none" else f"{reference} of the active channels"
+
+    @property
+    def settling_text(self) -> str:
+        """How long the filter's padding shows."""
+        seconds = float(self.settling_samples / self.rate)
+        return f"{self.settling_samples} samples ({seconds:.3g} s) at each end"
+
+
+def read_mirror_facts(mirror: Path) -> MirrorFacts:
+    """Read how a mirror was made.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or is no mirror.
+    """
+    with open_hdf5(mirror) as file:
+        rate = layout.read_acquisition(file).rate
+        if "ratio" not in file.attrs:
+            raise FormatError(f"{mirror}: is not a mirror of a recording; make it with mirror_recording.")
+        settings = dict(layout.read_provenance(file)["settings"])
+        ratio, settling = int(file.attrs["ratio"]), int(file.attrs["settling_samples"])
+    return MirrorFacts(str(settings.pop("name", mirror.stem)), rate, ratio, settling, settings)
+
+
+def rate_text(rate: Fraction) -> str:
+    """Write a rate in as many digits as tell it from its neighbours.
+
+    Examples
+    --------
+    >>> rate_text(Fraction(3125)), rate_text(Fraction(3125, 3))
+    ('3125 Hz', '1041.666667 Hz')
+    """
+    return f"{float(rate):.10g} Hz"
+
+
+def length_text(n_samples: int, rate: Fraction) -> str:
+    """Write a length in seconds, and in minutes where it is long.
+
+    Examples
+    --------
+    >>> length_text(250_000, Fraction(1000))
+    '250 s (4.2 min)'
+    """
+    seconds = float(n_samples / rate)
+    return f"{seconds:.6g} s" + (f" ({seconds / 60:.1f} min)" if seconds >= 120 else "")
+
+
+def array_text(table: ChannelTable) -> str:
+    """Describe the array: its name, grid, pitch and gain."""
+    rows, columns = table.grid
+    pitch = "pitch not known"
+    if table.pitch_mm is not None:
+        dy, dx = table.pitch_mm
+        pitch = f"pitch {dy:g} mm" if dy == dx else f"pitch {dy:g} mm between rows, {dx:g} mm between columns"
+    return f"{table.electrode}, {rows} x {columns} sites, {pitch}, gain {table.gain:g}"
+
+
+def sites_text(mask: MaskTable) -> str:
+    """Say how many sites are kept."""
+    return f"{int(mask.keep.sum())} of {len(mask)} kept"
+
+
+def masked_text(mask: MaskTable) -> str:
+    """Count the masked sites by reason, the most frequent first."""
+    dropped = [reason for reason, keep in zip(mask.reasons, mask.keep, strict=True) if not keep]
+    counts = Counter(reason.partition(":")[0] or "no reason given" for reason in dropped)
+    return ", ".join(f"{reason} ({count})" for reason, count in counts.most_common()) or "none"
+
+
+def lines_text(events: EventsTable) -> str:
+    """Say what was found on each BNC line."""
+    return "; ".join(f"line {column}: {facts['note']}" for column, facts in events.facts.items()) or "no BNC lines"
+
+
+def overrides_text(overrides: Mapping[str, Any]) -> str:
+    """Write declared values."""
+    return ", ".join(f"{name} = {value}" for name, value in overrides.items())
+
+
+def bad_samples_text(n_nonfinite: Floats) -> str:
+    """Count the samples that are not finite; '' where all are."""
+    total = int(np.nansum(n_nonfinite))
+    n_channels = int(np.count_nonzero(n_nonfinite))
+    return f"{total} NaN or infinite, in {n_channels} of {len(n_nonfinite)} channels" if total else ""

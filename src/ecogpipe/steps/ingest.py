@@ -1,0 +1,239 @@
+"""The first step: the files of a recording become one raw.h5 in the canonical format."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe import layout
+from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError, nearest
+from ecogpipe.formats import Header, read_header
+from ecogpipe.outputs import provenance, whole_hdf5
+from ecogpipe.params import load_params
+from ecogpipe.progress import progress
+
+logger = logging.getLogger(__name__)
+
+REVISION: int = 1
+
+_COMPRESSIONS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
+}
+_CHUNK_BYTES = 2**20
+_ROW_BLOCKS = 8
+"""Chunks that hold all channels of a stretch of time: a long single row reads this fraction of the file."""
+
+_BLOCK_BYTES = 32_000_000
+_BLOCKS_HELD = 8
+"""Blocks that fit into the memory limit; a reader and the writer hold half of them at once, loaded files the rest."""
+
+
+def ingest(
+    files: Sequence[str | Path],
+    raw: str | Path,
+    *,
+    declared: Mapping[str, Any] | None = None,
+    compression: str = "none",
+) -> Path:
+    """Bring the files of one recording into the canonical format.
+
+    TDMS and Matlab 5 files are copied to ``/data``, (channels, time), in the dtype of the source; Matlab 7.3 and HDF5
+    files are linked by relative paths and never written to.
+
+    Parameters
+    ----------
+    files
+        The parts of the recording in order of time.
+    raw
+        The output; it appears whole or not at all.
+    declared
+        Acquisition values that a person declares (the overrides of the recording); they take precedence over what
+        the files say, and the output shows them.
+    compression
+        Of copied samples: 'none' or 'gzip'.
+
+    Returns
+    -------
+    Path
+        The output.
+
+    Raises
+    ------
+    FormatError
+        If a file cannot be read as a recording, changes meanwhile, or does not say what is needed.
+    SettingsError
+        If a declared value or the compression is not known.
+    JoinError
+        If the files differ in their layout, rate, dtype, units or orientation.
+    MemoryBlowOutError
+        If not even one frame fits the memory limit.
+
+    Examples
+    --------
+    >>> ingest(["test_001.tdms"], "results/16011/day1/test_001/raw.h5")  # doctest: +SKIP
+    """
+    paths, raw, declared = [Path(file) for file in files], Path(raw), dict(declared or {})
+    _check_request(paths, raw, compression)
+    looks = [_look(path) for path in paths]
+    headers = [read_header(path, declared) for path in paths]
+    check_joinable(headers)
+    settings = {"declared": declared, "compression": compression}
+    with whole_hdf5(raw) as file:
+        if headers[0].parts:
+            layout.link_parts(file, [part for header in headers for part in header.parts], raw.parent)
+        else:
+            _copy_samples(file, headers, compression, raw)
+        firsts = list(accumulate((header.n_samples for header in headers), initial=0))[:-1]
+        layout.write_acquisition(file, _joined_acquisition(headers))
+        starts = [header.acquisition.start_time for header in headers]
+        layout.write_segments(file, firsts, starts, [path.name for path in paths])
+        layout.write_provenance(file, provenance("ingest", REVISION, paths, settings, raw.parent))
+        _check_unchanged(paths, looks)
+    return raw
+
+
+def check_joinable(headers: Sequence[Header]) -> None:
+    """Refuse files that are not parts of one recording.
+
+    Raises
+    ------
+    JoinError
+        With both files and the values in which they differ.
+    """
+    first = headers[0]
+    for other in headers[1:]:
+        for (what, one), (_, two) in zip(_must_agree(first), _must_agree(other), strict=True):
+            if one != two:
+                raise JoinError(
+                    f"{other.path} cannot follow {first.path}: its {what} is {two}, not {one}; only files of one "
+                    "recording can be joined, give each recording its own row."
+                )
+
+
+def _must_agree(header: Header) -> list[tuple[str, Any]]:
+    acquisition = header.acquisition
+    time_first = header.parts[0].time_first if header.parts else False
+    return [
+        ("format", header.kind),
+        ("number of rows", acquisition.n_rows),
+        ("number of columns", acquisition.n_columns),
+        ("number of BNC columns", acquisition.n_bncs),
+        ("rate in Hz", acquisition.rate),
+        ("dtype", header.dtype),
+        ("units", acquisition.units),
+        ("scaling (slope, intercept)", (acquisition.slope, acquisition.intercept)),
+        ("orientation", layout.TIME_BY_CHANNELS if time_first else layout.CHANNELS_BY_TIME),
+    ]
+
+
+def _check_request(paths: Sequence[Path], raw: Path, compression: str) -> None:
+    if not paths:
+        raise SettingsError(f"{raw}: there are no files to ingest; name at least one.")
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise SettingsError(f"{raw}: a file is named twice among {', '.join(map(str, paths))}; name each once.")
+    if raw.resolve() in {path.resolve() for path in paths}:
+        raise SettingsError(f"{raw}: is both a file to ingest and the output; give the output another name.")
+    if compression not in _COMPRESSIONS:
+        raise SettingsError(f"There is no compression {compression!r}. {nearest(compression, _COMPRESSIONS)}")
+
+
+def _look(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _check_unchanged(paths: Sequence[Path], looks: Sequence[tuple[int, int] | None]) -> None:
+    for path, look in zip(paths, looks, strict=True):
+        if _look(path) != look:
+            raise FormatError(
+                f"{path}: changed while it was read, so it is still being written; wait until its recording is "
+                "finished, then run again."
+            )
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """How copied samples are cut: the chunk shape, fixed by the recording, and frames that are written at once."""
+
+    shape: tuple[int, int]
+    block_length: int
+
+
+def _copy_samples(file: h5py.File, headers: Sequence[Header], compression: str, raw: Path) -> None:
+    first = headers[0]
+    n_channels, dtype = first.acquisition.n_channels, first.dtype
+    n_samples = sum(header.n_samples for header in headers)
+    chunks = _choose_chunks(n_channels, n_samples, dtype.itemsize, raw)
+    data = file.create_dataset(
+        layout.DATA, (n_channels, n_samples), dtype, chunks=chunks.shape, **_COMPRESSIONS[compression]
+    )
+    file.attrs["orientation"] = layout.CHANNELS_BY_TIME
+    written = 0
+    with progress(f"ingest {raw.parent.name}", n_channels * n_samples * dtype.itemsize) as advance:
+        for block in _in_blocks(headers, chunks.block_length):
+            data[:, written : written + block.shape[1]] = block
+            written += block.shape[1]
+            advance(block.nbytes)
+
+
+def _choose_chunks(n_channels: int, n_samples: int, item_bytes: int, raw: Path) -> _Chunks:
+    rows = -(-n_channels // _ROW_BLOCKS)
+    frames = 2 ** max(0, (_CHUNK_BYTES // (rows * item_bytes)).bit_length() - 1)
+    frame_bytes = n_channels * item_bytes
+    allowed = min(_BLOCK_BYTES, load_params().memory_limit // _BLOCKS_HELD) // frame_bytes
+    if not allowed:
+        raise MemoryBlowOutError(
+            f"{raw}: one frame of {n_channels} channels takes {frame_bytes} bytes, and {_BLOCKS_HELD} must fit; "
+            f"raise memory_limit from {load_params().memory_limit}."
+        )
+    whole_chunks = allowed // frames * frames
+    return _Chunks((rows, min(frames, n_samples)), whole_chunks or allowed)
+
+
+def _in_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDArray[Any]]:
+    """Yield the samples of all files, joined, in blocks of `block_length` frames; the last may be shorter."""
+    joint = np.empty((headers[0].acquisition.n_channels, block_length if len(headers) > 1 else 0), headers[0].dtype)
+    filled = 0
+    for block in (block for header in headers if header.read_blocks for block in header.read_blocks(block_length)):
+        if len(headers) == 1 or (not filled and block.shape[1] == block_length):
+            yield block
+            continue
+        missing = block_length - filled
+        for piece in (block[:, :missing], block[:, missing:]):
+            joint[:, filled : filled + piece.shape[1]] = piece
+            filled += piece.shape[1]
+            if filled == block_length:
+                yield joint
+                filled = 0
+    if filled:
+        yield joint[:, :filled]
+
+
+def _joined_acquisition(headers: Sequence[Header]) -> layout.Acquisition:
+    first = headers[0].acquisition
+    if len(headers) == 1:
+        return first
+    notes = [f"{header.path.name}: {note}" for header in headers for note in header.acquisition.notes]
+    return replace(first, notes=notes + [gap for pair in pairwise(headers) for gap in _describe_gap(*pair)])
+
+
+def _describe_gap(before: Header, after: Header) -> list[str]:
+    """Say how far the start of a part is from the end of the one before, where both starts are known."""
+    starts = [header.acquisition.start_time for header in (before, after)]
+    if not all(starts):
+        return []
+    between = datetime.fromisoformat(starts[1]) - datetime.fromisoformat(starts[0])
+    gap = between.total_seconds() - float(before.n_samples / before.acquisition.rate)
+    side = "after" if gap >= 0 else "before"
+    return [f"{after.path.name} starts {abs(gap):.6f} s {side} the end of {before.path.name}"]

@@ -1,0 +1,198 @@
+"""One pass over all samples of a recording: their hash, the numbers of every channel, the BNC lines."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from math import prod
+from pathlib import Path
+from typing import Any, Protocol
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from isal import isal_zlib
+
+from ecogpipe import layout, metrics, outputs
+from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe.datasource.raw import RawRecording, open_raw
+from ecogpipe.errors import FormatError, MemoryBlowOutError
+from ecogpipe.params import load_params
+from ecogpipe.progress import progress
+
+REVISION: int = 1
+
+Samples = npt.NDArray[Any]
+
+NUMBERS = "channels"
+"""Group of scan.h5 with one dataset per number, over all channels."""
+
+_CHUNK_BYTES = 1_000_000
+_SHARE = 4
+
+
+def scan(raw: Path, scan: Path) -> Path:
+    """Read every sample of a recording once, and write what has to be known of all of them.
+
+    Parameters
+    ----------
+    raw : Path
+        The ingested recording, raw.h5.
+    scan : Path
+        The HDF5 file to write. It holds the acquisition values of the recording, and
+
+        - root attributes ``sha256`` (of the samples as frames x channels in the dtype of the file, little-endian),
+          ``n_samples``, ``provenance``;
+        - ``/channels/<number>`` for each of `metrics.NUMBERS`, float64 over all channels, in the units of the
+          acquisition (slope * raw + intercept);
+        - ``/bnc``, the raw samples of the BNC columns (rows, time) at the full rate, and ``/bnc_channels``.
+
+    Returns
+    -------
+    Path
+        `scan`.
+
+    Raises
+    ------
+    FormatError
+        If `raw` is not an ingested recording.
+    MemoryBlowOutError
+        If the memory limit does not hold the blocks that the numbers are made from.
+    """
+    with open_raw(raw) as recording, outputs.whole_hdf5(scan) as file:
+        acquisition = recording.acquisition
+        _check_memory(acquisition.n_channels, recording.source.dtype)
+        layout.write_acquisition(file, acquisition)
+        file.attrs["n_samples"] = recording.n_samples
+        numbers = metrics.FrameNumbers(acquisition.n_channels)
+        digest, lines = _Digest(), _BncRows(file, recording)
+        _feed(recording, numbers, (digest, lines), label=f"scan {raw.parent.name}")
+        lines.finish()
+        file.attrs["sha256"] = digest.result()
+        for name, values in metrics.in_units(numbers.result(), acquisition.slope, acquisition.intercept).items():
+            file[f"{NUMBERS}/{name}"] = values
+        inputs = [raw, *(part.path for part in recording.parts if part.path.resolve() != raw.resolve())]
+        layout.write_provenance(file, outputs.provenance("scan", REVISION, inputs, {}, scan.parent))
+    return scan
+
+
+def read_numbers(scan: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """Read the numbers of all channels from scan.h5, by the names in `metrics.NUMBERS`.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or is no scan.
+    """
+    with open_hdf5(scan) as file:
+        if NUMBERS not in file:
+            raise FormatError(f"{scan}: is not a scan of a recording (scan.h5); run scan for the recording again.")
+        return {name: file[NUMBERS][name][()] for name in metrics.NUMBERS}
+
+
+class _Taker(Protocol):
+    """Takes the fixed blocks of a recording, (frames, channels), one after the other."""
+
+    def update(self, frames: Samples) -> None: ...
+
+
+def _feed(recording: RawRecording, taker: _Taker, takers_beside: Sequence[_Taker], label: str) -> None:
+    """Hand every block to one taker, and to the others in a second thread: arithmetic and hashing take a core each."""
+
+    def take_beside(frames: Samples) -> None:
+        for other in takers_beside:
+            other.update(frames)
+
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="scan") as executor,
+        progress(label, prod(recording.source.shape) * recording.source.dtype.itemsize) as advance,
+    ):
+        for frames in _fixed_blocks(recording):
+            beside = executor.submit(take_beside, frames)
+            taker.update(frames)
+            beside.result()
+            advance(frames.nbytes)
+
+
+def _fixed_blocks(recording: RawRecording) -> Iterator[Samples]:
+    source = recording.source
+    blocks = metrics.FrameBlocks(source.shape[0], source.dtype)
+    for block in source.iter_blocks():
+        yield from blocks.push(block)
+    yield from blocks.rest()
+
+
+class _Digest:
+    """The hash of all samples, little-endian."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def update(self, frames: Samples) -> None:
+        self._hash.update(frames.astype(frames.dtype.newbyteorder("<"), copy=False).data)
+
+    def result(self) -> str:
+        return self._hash.hexdigest()
+
+
+def _check_memory(n_channels: int, dtype: np.dtype[Any]) -> None:
+    needed = metrics.working_bytes(n_channels, dtype)
+    limit = load_params().memory_limit
+    if needed > limit // _SHARE:
+        raise MemoryBlowOutError(
+            f"Scanning takes {metrics.FRAMES} frames of {n_channels} channels at a time, which is {needed} bytes: "
+            f"more than a quarter of the memory limit of {limit} bytes. Raise the limit to {_SHARE * needed} bytes, or "
+            "give the job more memory."
+        )
+
+
+class _BncRows:
+    """Writes the BNC channels into ``/bnc`` as the frames go by, in chunks of one line, packed by `isal`.
+
+    The chunks are those of HDF5's own shuffle and gzip filters, but are packed ten times as fast.
+    """
+
+    def __init__(self, file: h5py.File, recording: RawRecording) -> None:
+        acquisition, dtype = recording.acquisition, recording.source.dtype
+        n_rows, n_samples = acquisition.n_rows, recording.n_samples
+        self._channels = np.arange(n_rows * acquisition.n_columns, acquisition.n_channels)
+        blocks_per_chunk = max(1, _CHUNK_BYTES // (n_rows * dtype.itemsize * metrics.FRAMES))
+        length = min(blocks_per_chunk * metrics.FRAMES, n_samples)
+        filters = {"chunks": (n_rows, length), "compression": "gzip", "compression_opts": 1, "shuffle": True}
+        shape = (len(self._channels), n_samples)
+        self._dataset = file.create_dataset(layout.BNC, shape, dtype, **(filters if min(shape) else {}))
+        file[layout.BNC_CHANNELS] = self._channels
+        self._n_rows, self._written = n_rows, 0
+        self._waiting: npt.NDArray[Any] = np.zeros((len(self._channels), length), dtype)
+        self._n_waiting = 0
+
+    def update(self, frames: Samples) -> None:
+        if not len(self._channels):
+            return
+        lines, taken = frames[:, self._channels[0] :].T, 0
+        while taken < lines.shape[1]:
+            end = min(self._n_waiting + lines.shape[1] - taken, self._waiting.shape[1])
+            n_new = end - self._n_waiting
+            self._waiting[:, self._n_waiting : end] = lines[:, taken : taken + n_new]
+            taken, self._n_waiting = taken + n_new, end
+            if end == self._waiting.shape[1]:
+                self._write()
+
+    def finish(self) -> None:
+        """Write the frames that are left, in chunks that are zero beyond the last frame."""
+        if self._n_waiting:
+            self._waiting[:, self._n_waiting :] = 0
+            self._write()
+
+    def _write(self) -> None:
+        for row in range(0, len(self._channels), self._n_rows):
+            packed = _pack(self._waiting[row : row + self._n_rows])
+            self._dataset.id.write_direct_chunk((row, self._written), packed)
+        self._written += self._waiting.shape[1]
+        self._n_waiting = 0
+
+
+def _pack(chunk: npt.NDArray[Any]) -> bytes:
+    """Shuffle and deflate a chunk as the filters of HDF5 do."""
+    shuffled = chunk.view(np.uint8).reshape(-1, chunk.dtype.itemsize).T.tobytes()
+    packed: bytes = isal_zlib.compress(shuffled, level=1)
+    return packed

@@ -1,0 +1,194 @@
+"""The raw formats of the lab, as its acquisition and its converters leave them, for synthetic recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import scipy.io
+from nptdms import ChannelObject, GroupObject, RootObject, TdmsWriter
+
+from ecogpipe.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ecogpipe.synthetic.recording import SyntheticRecording
+
+OVERSAMPLING = 4
+TDMS_GROUP = "ecog"
+VOLTS_PER_COUNT = 10.0 / 2**15
+
+_NOTE = "synthetic recording"
+_STRIP_SECONDS = 1.0
+_MATLAB_HEADER = "MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Jan  1 00:00:00 2018 HDF5 schema 1.00 ."
+_MATLAB_USER_BLOCK = 512
+_MATLAB_CHUNK_BYTES = 2**20
+_GZIP_LEVEL = 3
+
+
+def as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return one path or several as a list."""
+    return [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+
+
+def write_tdms(
+    rec: SyntheticRecording, paths: Sequence[Path], n_segments: int | None, dtype: np.dtype[Any]
+) -> list[Path]:
+    """Write consecutive parts of a recording as TDMS files of layout A."""
+    if dtype not in (np.float64, np.float32, np.int16):
+        raise SettingsError(f"TDMS of dtype {dtype} cannot be written; choose float64, float32 or int16.")
+    for path, (start, stop) in zip(paths, _cuts(0, rec.n_samples, len(paths)), strict=True):
+        pieces = n_segments or max(1, round((stop - start) / rec.rate / _STRIP_SECONDS))
+        _write_tdms_part(rec, path, _cuts(start, stop, pieces), dtype)
+    return list(paths)
+
+
+def _write_tdms_part(
+    rec: SyntheticRecording, path: Path, segments: Iterator[tuple[int, int]], dtype: np.dtype[Any]
+) -> None:
+    group = GroupObject(TDMS_GROUP, _group_properties(rec))
+    with TdmsWriter(str(path), version=4713) as writer:
+        writer.write_segment([RootObject({"name": path.stem}), group])
+        for number, (start, stop) in enumerate(segments):
+            samples = _as_stored(rec.block(start, stop), dtype)
+            writer.write_segment(
+                ChannelObject(
+                    TDMS_GROUP,
+                    f"{channel // rec.n_rows}_{channel % rec.n_rows}",
+                    row,
+                    _channel_properties(channel, dtype) if number == 0 else None,
+                )
+                for channel, row in enumerate(samples)
+            )
+
+
+def _group_properties(rec: SyntheticRecording) -> dict[str, Any]:
+    return {
+        "SamplingRate": _sampling_rate(rec),
+        "nrRows": rec.n_rows,
+        "nrColumns": rec.n_columns,
+        "nrBNCs": rec.n_bncs,
+        "OverSampling": OVERSAMPLING,
+        "SampleStripLength": float(_STRIP_SECONDS),
+        "Note": _NOTE,
+    }
+
+
+def _channel_properties(channel: int, dtype: np.dtype[Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = {"NI_ArrayColumn": channel}
+    if dtype == np.int16:
+        properties |= {
+            "NI_Scaling_Status": "unscaled",
+            "NI_Number_Of_Scales": 1,
+            "NI_Scale[0]_Scale_Type": "Linear",
+            "NI_Scale[0]_Linear_Slope": VOLTS_PER_COUNT,
+            "NI_Scale[0]_Linear_Y_Intercept": 0.0,
+            "NI_Scale[0]_Linear_Input_Source": 0xFFFFFFFF,
+        }
+    return properties
+
+
+def _as_stored(volts: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    if dtype == np.int16:
+        return np.clip(np.rint(volts / VOLTS_PER_COUNT), -(2**15), 2**15 - 1).astype(np.int16)
+    return volts.astype(dtype)
+
+
+def write_mat73(rec: SyntheticRecording, path: Path, start: int, stop: int) -> Path:
+    """Write frames [start, stop) as Matlab's v7.3 does."""
+    frames = max(1, min(stop - start, _MATLAB_CHUNK_BYTES // (8 * rec.n_channels)))
+    with h5py.File(path, "w", userblock_size=_MATLAB_USER_BLOCK) as file:
+        data = file.create_dataset(
+            "data",
+            (stop - start, rec.n_channels),
+            "f8",
+            chunks=(frames, rec.n_channels),
+            compression="gzip",
+            compression_opts=_GZIP_LEVEL,
+        )
+        data.attrs["MATLAB_class"] = np.bytes_("double")
+        for first, volts in _blocks(rec, start, stop, frames):
+            data[first : first + volts.shape[1]] = volts.T
+        for name, value in _scalars(rec).items():
+            _write_matlab(file, name, value)
+        info = file.create_group("info")
+        info.attrs["MATLAB_class"] = np.bytes_("struct")
+        for name, value in _info(rec).items():
+            _write_matlab(info, name, value)
+    _write_matlab_header(path)
+    return path
+
+
+def _write_matlab(group: h5py.Group, name: str, value: float | str) -> None:
+    if isinstance(value, str):
+        characters = np.frombuffer(value.encode("utf-16-le"), "<u2")[:, None]
+        dataset = group.create_dataset(name, data=characters)
+        dataset.attrs["MATLAB_class"] = np.bytes_("char")
+        dataset.attrs["MATLAB_int_decode"] = np.int32(2)
+    else:
+        dataset = group.create_dataset(name, data=np.array([[value]], "f8"))
+        dataset.attrs["MATLAB_class"] = np.bytes_("double")
+
+
+def _write_matlab_header(path: Path) -> None:
+    header = _MATLAB_HEADER.encode().ljust(116) + bytes(8) + b"\x00\x02IM"
+    with path.open("r+b") as file:
+        file.write(header)
+
+
+def write_mat5(rec: SyntheticRecording, path: Path) -> Path:
+    """Write a whole recording as a Matlab 5 file."""
+    variables: dict[str, Any] = {"data": rec.block(0, rec.n_samples)}
+    variables |= _scalars(rec) | {"info": _info(rec)}
+    scipy.io.savemat(path, variables, appendmat=False)
+    return path
+
+
+def write_hdf5(rec: SyntheticRecording, path: Path) -> Path:
+    """Write a whole recording as the lab's Python converter does."""
+    frames = max(1, _MATLAB_CHUNK_BYTES // (8 * rec.n_channels))
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("data", (rec.n_channels, rec.n_samples), "f8")
+        for first, volts in _blocks(rec, 0, rec.n_samples, frames):
+            data[:, first : first + volts.shape[1]] = volts
+        for name, value in _scalars(rec).items():
+            file[name] = value
+        info = file.create_group("info")
+        for name, text in _info(rec).items():
+            info[name] = text
+    return path
+
+
+def _scalars(rec: SyntheticRecording) -> dict[str, float | str]:
+    return {
+        "Fs": rec.rate,
+        "sampRate": _sampling_rate(rec),
+        "numRow": float(rec.n_rows),
+        "numCol": float(rec.n_columns),
+        "numChan": float(rec.n_columns + rec.n_bncs),
+        "OSR": float(OVERSAMPLING),
+    }
+
+
+def _info(rec: SyntheticRecording) -> dict[str, float | str]:
+    return {"nrBNCs": float(rec.n_bncs), "SampleStripLength": float(_STRIP_SECONDS), "Note": _NOTE}
+
+
+def _sampling_rate(rec: SyntheticRecording) -> float:
+    return rec.rate * rec.n_rows * OVERSAMPLING
+
+
+def _blocks(
+    rec: SyntheticRecording, start: int, stop: int, frames: int
+) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
+    """Yield blocks of `frames` frames with their position after `start`."""
+    for first in range(start, stop, frames):
+        yield first - start, rec.block(first, min(first + frames, stop))
+
+
+def _cuts(start: int, stop: int, n_pieces: int) -> Iterator[tuple[int, int]]:
+    return pairwise(np.linspace(start, stop, n_pieces + 1).round().astype(int).tolist())

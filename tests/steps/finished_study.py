@@ -1,0 +1,92 @@
+"""Recordings with a known truth, brought as far as a test needs them."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ecogpipe import layout
+from ecogpipe.electrodes.channels import BncLine
+from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
+from ecogpipe.steps.extract_events import extract_events
+from ecogpipe.steps.map_channels import map_channels
+from ecogpipe.steps.mask_channels import mask_channels
+from ecogpipe.steps.mirror import mirror_recording
+from ecogpipe.steps.qc import qc
+from ecogpipe.steps.scan import scan
+from ecogpipe.synthetic import Faults, SyntheticRecording
+
+SET_UP = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")
+BNC = (BncLine(10, "ttl_high"), BncLine(11, "analog"))
+MIRROR = {"rate": 200, "bandpass": [2, 80], "order": 3, "notches": [60], "notch_width": 2.0, "reference": "none"}
+
+
+def write_raw(path, samples, *, n_rows, n_bncs, rate=1000, time_first=False, n_parts=1, **acquisition):
+    """Write (channels, time) samples as a canonical recording: copied, or linked in parts where time comes first."""
+    n_columns = len(samples) // n_rows - n_bncs
+    description = layout.Acquisition(Fraction(rate), n_rows, n_columns, n_bncs, **{"units": "V"} | acquisition)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        layout.write_acquisition(file, description)
+        if time_first:
+            parts = [layout.Part(path.with_name(f"part{number}.mat"), "data", True) for number in range(n_parts)]
+            for part, piece in zip(parts, np.array_split(samples, n_parts, axis=1), strict=True):
+                with h5py.File(part.path, "w") as linked:
+                    linked["data"] = np.ascontiguousarray(piece.T)
+            layout.link_parts(file, parts, path.parent)
+        else:
+            file["data"] = samples
+            file.attrs["orientation"] = layout.CHANNELS_BY_TIME
+    return path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The folder of a recording, and its truth."""
+
+    folder: Path
+    truth: SyntheticRecording
+
+    def __getattr__(self, name):
+        return (
+            self.folder
+            / {
+                "raw": "raw.h5",
+                "scan": "scan.h5",
+                "channels": "channels.tsv",
+                "mask": "mask.tsv",
+                "events": "events.tsv",
+                "mirror": f"{self.folder.name}_Fs200.h5",
+                "page": f"{self.folder.name}_Fs200_qc.png",
+            }[name]
+        )
+
+
+def mapped_recording(folder, *, seconds=10, rate=1000, seed=0, faults=None, bnc=BNC, notes=(), declared=None):
+    """Make raw.h5, scan.h5 and channels.tsv."""
+    truth = SyntheticRecording(*SET_UP, rate=rate, seconds=seconds, seed=seed, faults=faults or Faults(), n_bncs=2)
+    done = Finished(folder, truth)
+    samples = truth.block(0, truth.n_samples)
+    write_raw(done.raw, samples, n_rows=truth.n_rows, n_bncs=truth.n_bncs, rate=rate, notes=list(notes))
+    scan(done.raw, done.scan)
+    daq, headstage, electrode = SET_UP
+    map_channels(
+        done.raw, done.channels, daq=daq, headstage=headstage, electrode=electrode, bnc=bnc, declared=declared or {}
+    )
+    return done
+
+
+def finished_recording(folder, **settings):
+    """Make everything up to the mirror."""
+    done = mapped_recording(folder, **settings)
+    mask_channels(done.scan, done.channels, done.mask, recording=folder.name, manual=None, automatic=AUTOMATIC_DEFAULTS)
+    extract_events(done.scan, done.channels, done.events, minimum_step=1.0)
+    mirror_recording(done.raw, done.channels, done.mask, done.mirror, name="Fs200", settings=MIRROR)
+    return done
+
+
+def draw_page(done, title="s1/a/test_001"):
+    """Make the quality page of a finished recording."""
+    return qc(done.raw, done.channels, done.mask, done.scan, done.events, done.mirror, done.page, title=title)

@@ -1,0 +1,237 @@
+"""The mirror step against the textbook: exact, whatever the blocks, the memory, the workers and the files."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scipy import signal
+
+from ecogpipe import layout
+from ecogpipe.electrodes.channels import BncLine, read_channels
+from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
+from ecogpipe.electrodes.masks import read_mask
+from ecogpipe.errors import FilterError, FormatError, RateError, SettingsError
+from ecogpipe.params import override
+from ecogpipe.signal.decimate import decimation_fir
+from ecogpipe.signal.filters import FilterSettings, design_sos
+from ecogpipe.steps.ingest import ingest
+from ecogpipe.steps.map_channels import map_channels
+from ecogpipe.steps.mask_channels import mask_channels
+from ecogpipe.steps.mirror import mirror_recording
+from ecogpipe.steps.scan import scan
+from ecogpipe.synthetic import SyntheticRecording
+
+ACTV_64 = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")
+SETTINGS = {"rate": 200, "bandpass": [2, 80], "order": 3}
+
+
+@pytest.fixture(scope="module")
+def recording():
+    return SyntheticRecording(*ACTV_64, rate=1000.0, seconds=6.0, seed=3)
+
+
+def prepared(folder, files, declared=None):
+    """Run the steps that a mirror needs; return raw.h5, channels.tsv and mask.tsv."""
+    folder.mkdir(exist_ok=True)
+    raw, channels, mask = folder / "raw.h5", folder / "channels.tsv", folder / "mask.tsv"
+    ingest(files, raw, declared=declared or {})
+    daq, headstage, electrode = ACTV_64
+    map_channels(
+        raw, channels, daq=daq, headstage=headstage, electrode=electrode,
+        bnc=(BncLine(10, "ttl_high"), BncLine(11, "analog")), declared={},
+    )  # fmt: skip
+    scan(raw, folder / "scan.h5")
+    mask_channels(folder / "scan.h5", channels, mask, recording="rec", manual=None, automatic=AUTOMATIC_DEFAULTS)
+    return raw, channels, mask
+
+
+@pytest.fixture(scope="module")
+def inputs(recording, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mirror")
+    recording.write_mat73(folder / "rec.mat")
+    return prepared(folder / "rec", [folder / "rec.mat"])
+
+
+def mirrored(inputs, name="rec_Fs200.h5", **settings):
+    path = inputs[0].with_name(name)
+    return mirror_recording(*inputs, path, name="Fs200", settings=SETTINGS | settings)
+
+
+def data_of(path):
+    with h5py.File(path) as file:
+        return file["data"][()]
+
+
+def textbook(recording, channels, ratio=5, band=(2.0, 80.0)):
+    """Electrode rows in microvolts: decimated by the one FIR, filtered by sosfiltfilt, over the whole at once."""
+    volts = recording.block(0, recording.n_samples)[channels.electrode_channels]
+    taps = decimation_fir(ratio)
+    padded = np.pad(volts * 1e6 / channels.gain, ((0, 0), (len(taps) // 2,) * 2), "reflect", reflect_type="odd")
+    decimated = np.array([np.convolve(row, taps, "valid")[::ratio] for row in padded])
+    return signal.sosfiltfilt(design_sos(FilterSettings(band), recording.rate / ratio), decimated)
+
+
+def test_a_mirror_is_the_textbook(recording, inputs):
+    channels = read_channels(inputs[1])
+    expected = textbook(recording, channels)
+    found = data_of(mirrored(inputs))[channels.electrode_channels]
+    assert found.dtype == np.float32
+    assert (np.abs(found - expected).max(axis=1) <= 1e-6 * np.abs(expected).max(axis=1)).all()
+
+
+def test_other_rows_are_decimated_in_volts_and_never_filtered(recording, inputs):
+    channels = read_channels(inputs[1])
+    whole = recording.block(0, recording.n_samples)
+    found = data_of(mirrored(inputs))
+    taps = decimation_fir(5)
+    padded = np.pad(whole, ((0, 0), (len(taps) // 2,) * 2), "reflect", reflect_type="odd")
+    for row in channels.diagnostic_channels:
+        np.testing.assert_allclose(found[row], np.convolve(padded[row], taps, "valid")[::5], rtol=2e-6)
+    ttl, sine = channels.bnc_channels[10], channels.bnc_channels[11]
+    np.testing.assert_array_equal(found[ttl], whole[ttl].reshape(8, -1, 5).max(axis=2).astype("f4"))
+    np.testing.assert_array_equal(found[sine], whole[sine][:, ::5].astype("f4"))
+    with h5py.File(inputs[0].with_name("rec_Fs200.h5")) as file:
+        np.testing.assert_array_equal(file["bnc"][()], found[file["bnc_channels"][()]])
+
+
+def test_a_mirror_says_what_it_is(inputs):
+    with h5py.File(mirrored(inputs)) as file:
+        channels, mask = read_channels(inputs[1]), read_mask(inputs[2])
+        assert layout.read_acquisition(file).rate == 200
+        assert (file["Fs"][()], file.attrs["ratio"], file.attrs["ecogpipe_format"]) == (200.0, 5, 1)
+        np.testing.assert_array_equal(file["electrode_channels"], channels.electrode_channels)
+        np.testing.assert_array_equal(file["channel_mask"], mask.keep)
+        units = np.array(layout.read_texts(file["row_units"]))
+        assert set(units[channels.electrode_channels]) == {"uV"}
+        assert set(units[channels.diagnostic_channels]) == {"V"}
+        made_of = layout.read_provenance(file)
+        assert made_of["settings"]["bandpass"] == [2, 80]
+        assert [entry["name"] for entry in made_of["inputs"]] == ["raw.h5", "channels.tsv", "mask.tsv"]
+        assert 0 < file.attrs["settling_samples"] < 1200
+
+
+@pytest.mark.parametrize("limit", [1_500_000, 4_000_000, 2_000_000_000])
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_flt1_the_bytes_depend_on_no_execution_setting(inputs, limit, workers):
+    expected = hashlib.sha256(data_of(mirrored(inputs)).tobytes()).hexdigest()
+    with override(memory_limit=limit, workers=workers):
+        found = hashlib.sha256(data_of(mirrored(inputs, "again.h5")).tobytes()).hexdigest()
+    assert found == expected
+
+
+def test_flt1_nor_on_how_the_recording_was_cut_into_files(recording, inputs, tmp_path):
+    cuts = [0, 777, 778, 2500, 5999, recording.n_samples]
+    parts = [tmp_path / f"part{number}.mat" for number in range(5)]
+    for part, start, stop in zip(parts, cuts, cuts[1:], strict=False):
+        recording.write_mat73(part, start, stop)
+    np.testing.assert_array_equal(data_of(mirrored(prepared(tmp_path / "cut", parts))), data_of(mirrored(inputs)))
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_flt1_nor_on_the_threads_of_blas(inputs, threads):
+    expected = data_of(mirrored(inputs))
+    program = (
+        "import sys; from pathlib import Path; from ecogpipe.steps.mirror import mirror_recording as m;"
+        f"p = [Path(a) for a in sys.argv[1:]]; m(*p, name='Fs200', settings={SETTINGS!r})"
+    )
+    target = inputs[0].with_name("blas.h5")
+    paths = [str(path) for path in (*inputs, target)]
+    subprocess.run([sys.executable, "-c", program, *paths], check=True, env={"OPENBLAS_NUM_THREADS": threads})
+    np.testing.assert_array_equal(data_of(target), expected)
+
+
+def test_a_mirror_without_filter_and_at_the_full_rate_is_the_recording(recording, inputs):
+    path = mirror_recording(*inputs, inputs[0].with_name("full.h5"), name="full", settings={"ratio": 1})
+    channels = read_channels(inputs[1])
+    volts = recording.block(0, recording.n_samples)[channels.electrode_channels]
+    np.testing.assert_allclose(data_of(path)[channels.electrode_channels], volts * 1e6 / channels.gain, rtol=1e-6)
+
+
+def test_ref1_a_common_average_takes_off_what_all_active_sites_share(inputs):
+    channels, keep = read_channels(inputs[1]), read_mask(inputs[2]).keep
+    plain = data_of(mirrored(inputs))[channels.electrode_channels]
+    referenced = data_of(mirrored(inputs, "car.h5", reference="average"))[channels.electrode_channels]
+    np.testing.assert_allclose(referenced, plain - plain[keep].mean(axis=0), atol=1e-4 * np.abs(plain).max())
+
+
+def test_nan1_gaps_are_recorded_and_stay_gaps(recording, tmp_path):
+    path = tmp_path / "gap.h5"
+    recording.write_hdf5(path)
+    channel = 4 * 8
+    with h5py.File(path, "r+") as file:
+        file["data"][channel, 3000:3100] = np.nan
+    inputs = prepared(tmp_path / "gap", [path])
+    found = data_of(mirrored(inputs))
+    bad = np.flatnonzero(np.isnan(found[channel]))
+    assert (bad[0], bad[-1], len(bad)) == (587, 632, 46)
+    assert np.isfinite(np.delete(found, channel, axis=0)).all()
+    with h5py.File(inputs[0].with_name("rec_Fs200.h5")) as file:
+        assert file["non_finite"][()].tolist() == [[channel, 587, 633]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "sentence"),
+    [
+        ({"rate": 300}, RateError, "300 Hz cannot be reached from 1000 Hz by an integer ratio"),
+        ({"rate": 200, "ratio": 5}, SettingsError, "one of the two"),
+        ({"rate": 200, "bandpas": [2, 80]}, SettingsError, "Did you mean 'bandpass'"),
+        ({"rate": 200, "bandpass": [2, 100]}, FilterError, "100 Hz is not between 0 and the Nyquist frequency"),
+        ({"rate": 200, "notches": [120]}, FilterError, "notch at 120 Hz"),
+        ({"ratio": 500, "bandpass": [0.1, 0.5]}, FilterError, "has 12 samples at the new rate"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_and_leave_nothing(inputs, settings, error, sentence):
+    target = inputs[0].with_name("refused.h5")
+    with pytest.raises(error, match=sentence):
+        mirror_recording(*inputs, target, name="x", settings=settings)
+    assert not list(inputs[0].parent.glob("*refused*"))
+
+
+def test_prov2_a_recording_that_has_moved_away_from_its_files_says_so(recording, tmp_path):
+    recording.write_hdf5(tmp_path / "rec.h5")
+    inputs = prepared(tmp_path / "rec", [tmp_path / "rec.h5"])
+    (tmp_path / "rec.h5").rename(tmp_path / "moved.h5")
+    with pytest.raises(FormatError, match="rec.h5, which is not there; a study folder moves together"):
+        mirrored(inputs)
+
+
+MEASURE = """
+import sys, threading, time
+from pathlib import Path
+import ecogpipe.steps.mirror as step
+from ecogpipe.params import override
+
+def anonymous():
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) * 1024
+
+peak, base = [0], anonymous()
+def watch():
+    while True:
+        peak[0] = max(peak[0], anonymous())
+        time.sleep(0.002)
+threading.Thread(target=watch, daemon=True).start()
+with override(memory_limit=float(sys.argv[1])):
+    step.mirror_recording(*map(Path, sys.argv[2:6]), name="x", settings={"rate": 1000, "bandpass": [2, 200]})
+print(peak[0] - base)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="private memory is read from /proc")
+@pytest.mark.parametrize(("limit", "allowed"), [(64e6, 250e6), (400e6, 600e6)])
+def test_mem1_a_gigabyte_is_mirrored_in_bounded_memory(inputs, tmp_path, limit, allowed):
+    n_samples, n_channels = 1_310_000, 96
+    with h5py.File(tmp_path / "big.h5", "w") as file:
+        file.create_dataset("data", (n_channels, n_samples), "f8")
+        values = {"Fs": 5000, "numRow": 8, "numCol": 10, "numChan": 12, "OSR": 1, "sampRate": 40_000}
+        for name, value in values.items():
+            file[name] = np.array([[float(value)]])
+    raw = tmp_path / "raw.h5"
+    ingest([tmp_path / "big.h5"], raw, declared={})
+    arguments = [str(limit), str(raw), str(inputs[1]), str(inputs[2]), str(tmp_path / "mirror.h5")]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < allowed

@@ -1,0 +1,144 @@
+"""The report: one file that shows every recording with its true counts and pictures, and that may move anywhere."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from finished_study import Faults, draw_page, finished_recording
+
+from ecogpipe.electrodes.masks import read_mask, write_mask
+from ecogpipe.errors import EcogpipeError, SettingsError
+from ecogpipe.steps.report import report
+
+HOSTILE = '<script>alert("x")</script> & "notes"'
+
+
+class Page(HTMLParser):
+    """The words of a page, its pictures, and the addresses that it points at."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.words, self.pictures, self.addresses, self.scripts = [], [], [], []
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self._inside = tag
+        values = dict(attrs)
+        if tag == "img":
+            self.pictures.append(values["src"])
+        self.addresses += [values[name] for name in ("href", "src", "action") if name in values]
+        if tag == "script":
+            self.scripts.append(values.get("type"))
+
+    def handle_data(self, data):
+        if self._inside not in ("style", "script"):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    results = tmp_path_factory.mktemp("study") / "results"
+    first = finished_recording(results / "s1" / "a" / "test_001", seconds=5, notes=[HOSTILE])
+    second = finished_recording(results / "s1" / "a" / "test_002", seconds=5, seed=1, faults=Faults(dead_columns=(2,)))
+    for done in (first, second):
+        draw_page(done)
+    return {f"s1/a/{done.folder.name}": done for done in (first, second)}
+
+
+@pytest.fixture(scope="module")
+def written(study):
+    folders = {name: done.folder for name, done in study.items()}
+    results = folders["s1/a/test_001"].parents[2]
+    return report(folders, results / "report.html", mirrors=["Fs200"], title="Recordings of <the> study")
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    return Page(written.read_text(encoding="utf-8"))
+
+
+def test_every_picture_is_in_the_page_bit_for_bit(study, page):
+    embedded = [base64.b64decode(picture.removeprefix("data:image/png;base64,")) for picture in page.pictures]
+    assert embedded == [done.page.read_bytes() for done in study.values()]
+
+
+def test_the_page_needs_no_network_and_no_other_file(page):
+    for address in page.addresses:
+        assert address.startswith(("#", "data:image/png;base64,")), address[:80]
+
+
+def test_text_of_files_cannot_act(page, written):
+    assert page.scripts == ["application/json"]
+    assert 'alert("x")' in page.text
+    assert "Recordings of <the> study" in page.text
+    assert "<script>alert" not in written.read_text(encoding="utf-8")
+
+
+def test_the_table_counts_what_is_there(study, page):
+    assert "2 recordings, 0.2 minutes in all; 120 of 128 sites kept (93.8 %)." in page.text
+    assert "64 / 64" in page.text
+    assert "56 / 64" in page.text
+    for name, done in study.items():
+        assert name in page.text
+        assert f"10: {len(done.truth.trigger_samples)} rising edges" in page.text
+
+
+def test_captions_quote_the_settings(page):
+    assert "200 Hz (1000 Hz / 5); band-pass 2 to 80 Hz, Butterworth of order 3 per pass, zero phase" in page.text
+    assert "notches 60 Hz, 2 Hz wide; reference none" in page.text
+
+
+def test_masked_sites_are_listed_with_their_reason(page):
+    assert "Masked sites: dead column 2 (8)" in page.text
+    assert page.text.count("dead column 2: ") == 8
+    assert "Masked sites: none" in page.text
+
+
+def test_manual_reasons_are_shown(study, tmp_path):
+    done = study["s1/a/test_001"]
+    for name in ("scan", "channels", "events"):
+        (tmp_path / getattr(done, name).name).write_bytes(getattr(done, name).read_bytes())
+    mask = read_mask(done.mask)
+    mask.keep[5] = False
+    reasons = ["cracked <lead>" if site == 5 else "" for site in range(len(mask))]
+    write_mask(tmp_path / "mask.tsv", replace(mask, reasons=tuple(reasons), origins=("manual",) * len(mask)))
+    text = Page(report({"s": tmp_path}, tmp_path / "report.html", mirrors=[], title="t").read_text()).text
+    assert "cracked <lead>" in text
+    assert "There is no quality page in this folder." in text
+
+
+def test_no_path_of_the_machine_is_in_the_page(study, written):
+    text = written.read_text(encoding="utf-8")
+    assert str(written.parent) not in text
+    assert "s1/a/test_001" in text
+    made_by = json.loads(re.search(r'id="provenance">(.*)</script>', text)[1])
+    assert made_by["step"] == "report"
+    assert all(not Path(described["name"]).is_absolute() for described in made_by["inputs"])
+    assert len(made_by["inputs"]) == 2 * 6
+
+
+def test_two_runs_give_the_same_bytes(study, written, tmp_path):
+    before = written.read_bytes()
+    folders = {name: done.folder for name, done in study.items()}
+    report(folders, written, mirrors=["Fs200"], title="Recordings of <the> study")
+    assert written.read_bytes() == before
+
+
+def test_a_missing_result_is_named_and_leaves_nothing(study, tmp_path):
+    with pytest.raises(EcogpipeError, match=r"channels\.tsv"):
+        report({"s1/a/none": tmp_path}, tmp_path / "report.html", mirrors=["Fs200"], title="t")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_study_of_nothing_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="at least one recording"):
+        report({}, tmp_path / "report.html", mirrors=[], title="t")

@@ -1,0 +1,155 @@
+"""Numbers of channels: equal to NumPy on the whole array, and to the bit the same however the samples arrive."""
+
+import numpy as np
+import pytest
+
+from ecogpipe.metrics import (
+    FRAMES,
+    NUMBERS,
+    ChannelNumbers,
+    in_units,
+)
+
+N_SAMPLES = 3 * FRAMES + 517
+
+
+def numbers_of(samples, lengths=(N_SAMPLES,)):
+    numbers = ChannelNumbers(samples.shape[0], samples.dtype)
+    start = 0
+    while start < samples.shape[1]:
+        for length in lengths:
+            numbers.update(samples[:, start : start + length])
+            start += length
+    return numbers.result()
+
+
+def railed_fraction(row):
+    """The definition, sample by sample."""
+    finite = row[np.isfinite(row)]
+    if not len(finite):
+        return np.nan
+    railed = 0
+    for extreme in {finite.min(), finite.max()}:
+        run = 0
+        for value in [*row, np.nan]:
+            if value == extreme:
+                run += 1
+            else:
+                railed += run if run >= 3 else 0
+                run = 0
+    return railed / len(finite)
+
+
+def textbook(samples):
+    values = samples.astype(np.float64)
+    finite = np.isfinite(values)
+    values = np.where(finite, values, np.nan)
+    steps = np.diff(values, axis=1)
+    n_steps = np.isfinite(steps).sum(axis=1)
+    return {
+        "mean": np.nanmean(values, axis=1),
+        "std": np.nanstd(values, axis=1),
+        "min": np.nanmin(values, axis=1),
+        "max": np.nanmax(values, axis=1),
+        "n_nonfinite": (~finite).sum(axis=1),
+        "flat_fraction": (steps == 0).sum(axis=1) / n_steps,
+        "rail_fraction": [railed_fraction(row) for row in values],
+        "hf_rms": np.sqrt(np.nanmean(steps**2, axis=1)),
+    }
+
+
+def with_faults(rng):
+    """Seven channels: sound, large offset, clipped, dead, drifting, with gaps of NaN, with infinities."""
+    samples = rng.normal(size=(7, N_SAMPLES))
+    samples[1] = 1e6 + 1e-3 * samples[1]
+    samples[2] = np.clip(2 * samples[2], -0.5, 0.7)
+    samples[3] = -0.25
+    samples[4] += np.linspace(0, 1e4, N_SAMPLES)
+    samples[5, 700:1800] = np.nan
+    samples[5, 2500] = np.nan
+    samples[6, [0, 5, FRAMES - 1, FRAMES, N_SAMPLES - 1]] = [np.inf, -np.inf, np.nan, np.inf, -np.inf]
+    return samples
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16", ">i4"])
+def test_numbers_equal_numpy_on_the_whole_array(rng, dtype):
+    samples = (1000 * rng.normal(size=(5, N_SAMPLES))).clip(-2500, 2000).astype(dtype)
+    expected = textbook(samples)
+    for name, found in numbers_of(samples).items():
+        np.testing.assert_allclose(found, expected[name], rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_numbers_of_faulty_channels_equal_numpy(rng):
+    samples = with_faults(rng)
+    found, expected = numbers_of(samples), textbook(samples)
+    assert set(found) == set(NUMBERS)
+    for name in NUMBERS:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+def test_small_noise_on_a_large_offset_keeps_its_deviation(rng):
+    noise = 1e-3 * rng.normal(size=(1, N_SAMPLES))
+    assert numbers_of(1e6 + noise)["std"][0] == pytest.approx(noise.std(), rel=1e-6)
+
+
+@pytest.mark.parametrize("lengths", [(1,), (7, 1024), (FRAMES,), (FRAMES + 1,), (997, 3, 2048)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_bits_do_not_depend_on_blocks_or_memory_order(rng, lengths, order):
+    samples = with_faults(rng)
+    whole = numbers_of(samples)
+    split = numbers_of(np.asarray(samples, order=order), lengths)
+    for name in NUMBERS:
+        assert whole[name].tobytes() == split[name].tobytes(), name
+
+
+@pytest.mark.parametrize("start", [FRAMES - 3, FRAMES - 2, FRAMES - 1, FRAMES, 2 * FRAMES - 2, N_SAMPLES - 3])
+@pytest.mark.parametrize("length", [2, 3, FRAMES + 2])
+def test_rails_are_counted_across_block_seams(rng, start, length):
+    samples = rng.normal(size=(2, N_SAMPLES))
+    samples[0, start : start + length] = 9.0
+    samples[1, start : start + length] = -9.0
+    samples[1, 40:44] = 8.0  # a lower rail first, then overtaken
+    samples[1, 3000] = 8.5
+    expected = [railed_fraction(row) for row in samples]
+    assert numbers_of(samples)["rail_fraction"].tolist() == expected
+
+
+def test_rails_of_coarse_samples_equal_the_definition(rng):
+    samples = rng.integers(-1, 2, size=(20, N_SAMPLES)).astype("int16")
+    assert numbers_of(samples)["rail_fraction"].tolist() == [railed_fraction(row.astype(float)) for row in samples]
+
+
+def test_a_dead_channel_is_wholly_flat_and_is_counted_once():
+    numbers = numbers_of(np.zeros((1, N_SAMPLES)))
+    assert numbers["flat_fraction"][0] == 1.0
+    assert numbers["rail_fraction"][0] == 1.0
+    assert numbers["std"][0] == 0.0
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 2])
+def test_few_samples_give_numbers_or_nan(n_samples):
+    numbers = numbers_of(np.ones((2, n_samples)), (1,))
+    assert np.isnan(numbers["mean"]).all() == (n_samples == 0)
+    assert np.isnan(numbers["hf_rms"]).all() == (n_samples < 2)
+    assert (numbers["n_nonfinite"] == 0).all()
+
+
+def test_a_channel_without_a_finite_sample_has_no_numbers():
+    samples = np.vstack([np.full(N_SAMPLES, np.nan), np.arange(N_SAMPLES)])
+    numbers = numbers_of(samples)
+    assert np.isnan([numbers[name][0] for name in NUMBERS if name != "n_nonfinite"]).all()
+    assert numbers["n_nonfinite"].tolist() == [N_SAMPLES, 0]
+    assert numbers["mean"][1] == (N_SAMPLES - 1) / 2
+
+
+@pytest.mark.parametrize("slope", [0.25, -3.0])
+def test_units_are_those_of_the_scaled_samples(rng, slope):
+    raw = rng.integers(-500, 800, size=(3, N_SAMPLES)).astype("int16")
+    scaled, expected = in_units(numbers_of(raw), slope, 12.5), numbers_of(slope * raw + 12.5)
+    for name in NUMBERS:
+        np.testing.assert_allclose(scaled[name], expected[name], rtol=1e-9, err_msg=name)

@@ -1,0 +1,128 @@
+"""The recordings table: what a person writes in a cell arrives as a value, or is refused by row and reason."""
+
+from pathlib import Path
+
+import pytest
+
+from ecogpipe.electrodes.channels import BncLine
+from ecogpipe.errors import EcogpipeError
+from ecogpipe.recordings import COLUMNS, check_wirings, read_recordings
+
+GOOD = {
+    "subject": "16011",
+    "session": "2016-09-01_active",
+    "recording": "test_001",
+    "files": "raw/a.tdms; raw/b.tdms",
+    "daq": "2T-AS DAQ v2",
+    "headstage": "zif26 to 2x uhdmi",
+    "electrode": "actv_64",
+    "bnc": "10:ttl_high, 11:analog",
+    "overrides": "gain: -10; pitch_mm: [0.4, 0.5]; start_time: 2016-09-01T14:30:00-04:00; sampling_rate: 5e3",
+}
+
+
+def write_table(folder: Path, *rows: dict[str, str], columns: tuple[str, ...] = COLUMNS) -> Path:
+    path = folder / "config" / "recordings.tsv"
+    path.parent.mkdir()
+    lines = ["# a comment", "\t".join(columns)]
+    lines += ["\t".join((GOOD | row).get(column, "") for column in columns) for row in rows]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def sentence_of(path: Path) -> str:
+    with pytest.raises(EcogpipeError) as refusal:
+        read_recordings(path)
+    sentence = str(refusal.value)
+    assert sentence.startswith(str(path))
+    assert "\n" not in sentence
+    return sentence.removeprefix(str(path))
+
+
+def test_a_row_arrives_as_values(tmp_path: Path) -> None:
+    [recording] = read_recordings(write_table(tmp_path, {}))
+    assert recording.full_name == "16011/2016-09-01_active/test_001"
+    assert recording.files == (tmp_path / "raw/a.tdms", tmp_path / "raw/b.tdms")
+    assert recording.bnc == (BncLine(10, "ttl_high"), BncLine(11, "analog"))
+    assert recording.overrides == {
+        "gain": -10,
+        "pitch_mm": [0.4, 0.5],
+        "start_time": "2016-09-01T14:30:00-04:00",
+        "sampling_rate": 5000.0,
+    }
+
+
+def test_overrides_part_into_those_of_the_acquisition_and_those_of_the_channels(tmp_path: Path) -> None:
+    [recording] = read_recordings(write_table(tmp_path, {}))
+    assert set(recording.channel_overrides) == {"gain", "pitch_mm"}
+    assert set(recording.acquisition_overrides) == {"start_time", "sampling_rate"}
+
+
+def test_files_stay_relative_to_the_study(tmp_path: Path) -> None:
+    [recording] = read_recordings(write_table(tmp_path, {}), study=Path())
+    assert recording.files[0] == Path("raw/a.tdms")
+
+
+def test_order_of_columns_and_empty_cells_do_not_matter(tmp_path: Path) -> None:
+    row = {"daq": "passthru", "headstage": "", "electrode": "", "bnc": "", "overrides": ""}
+    [recording] = read_recordings(write_table(tmp_path, row, columns=COLUMNS[::-1]))
+    assert (recording.daq, recording.bnc, recording.overrides) == ("passthru", (), {})
+
+
+@pytest.mark.parametrize(
+    ("cells", "sentence"),
+    [
+        ({"overrides": "gian: 10"}, ", row 1: there is no key 'gian' in overrides. Did you mean 'gain'?"),
+        ({"overrides": "gain: ten"}, ", row 1: overrides.gain is 'ten'; give a number."),
+        ({"overrides": "gain:"}, ", row 1: overrides.gain is None; give a number."),
+        (
+            {"overrides": "gain 10"},
+            ", row 1: overrides holds 'gain 10'; give key: value, separated by semicolons: gain: 10; units: V.",
+        ),
+        ({"overrides": "gain: 1; gain: 2"}, ", row 1: overrides declares 'gain' twice; keep one."),
+        (
+            {"overrides": "pitch_mm: [1"},
+            ", row 1: overrides.pitch_mm is '[1', which is no value in YAML; put quotes around the text.",
+        ),
+        (
+            {"bnc": "10"},
+            ", row 1: bnc holds '10'; give each line as column:kind, separated by commas: 10:ttl_high, 11:analog.",
+        ),
+        (
+            {"bnc": "10:ttl"},
+            ", row 1: bnc[0].kind is 'ttl'; give 'ttl_high', 'ttl_low' or 'analog'. Did you mean 'ttl_low'?",
+        ),
+        ({"files": " ; "}, ", row 1: files holds 0 values; give at least 1."),
+        (
+            {"headstage": ""},
+            ", row 1: daq is '2T-AS DAQ v2', headstage '', electrode 'actv_64'; name all three, or give daq 'passthru' "
+            "for channels that are on no known array.",
+        ),
+    ],
+)
+def test_a_cell_that_cannot_be_used(tmp_path: Path, cells: dict[str, str], sentence: str) -> None:
+    assert sentence_of(write_table(tmp_path, cells)) == sentence
+
+
+def test_an_unknown_column_gets_the_nearest(tmp_path: Path) -> None:
+    path = write_table(tmp_path, {}, columns=(*COLUMNS[:-1], "override"))
+    assert sentence_of(path) == ": there is no column 'override'. Did you mean 'overrides'?"
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    assert ": the column 'overrides' is missing;" in sentence_of(write_table(tmp_path, {}, columns=COLUMNS[:-1]))
+
+
+def test_a_recording_that_is_there_twice(tmp_path: Path) -> None:
+    path = write_table(tmp_path, {}, {"recording": "test_002"}, {})
+    assert sentence_of(path) == (": rows 1 and 3 both name the recording 16011/2016-09-01_active/test_001; rename one.")
+
+
+def test_an_empty_table_is_refused(tmp_path: Path) -> None:
+    assert sentence_of(write_table(tmp_path)) == ": the table holds no recordings; add one row for each."
+
+
+def test_a_set_up_without_wiring_names_recording_and_nearest(tmp_path: Path) -> None:
+    path = write_table(tmp_path, {}, {"recording": "test_002", "electrode": "actv_46"})
+    with pytest.raises(EcogpipeError, match=r"recording 16011/2016-09-01_active/test_002: .*Did you mean 'actv_64'\?"):
+        check_wirings(read_recordings(path), path)

@@ -1,0 +1,53 @@
+"""From the files of a recording to its canonical form, and one pass over all of its samples.
+
+In: the files that the recordings table names. Out: raw.h5, scan.h5.
+"""
+
+
+rule ingest:
+    input:
+        files=get_files,
+    output:
+        raw="<results>/{subject}/{session}/{recording}/raw.h5",
+    log:
+        "<logs>/{subject}/{session}/{recording}/ingest.log",
+    benchmark:
+        "<benchmarks>/{subject}/{session}/{recording}/ingest.tsv"
+    conda:
+        "../envs/ecogpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        declared=get_acquisition,
+        storage=config["storage"],
+        revision=get_revision("ingest"),
+    message:
+        "Bringing the files of {wildcards.subject}/{wildcards.session}/{wildcards.recording} into one raw.h5."
+    script:
+        "../scripts/ingest.py"
+
+
+rule scan:
+    input:
+        raw="<results>/{subject}/{session}/{recording}/raw.h5",
+        linked=get_linked_files,
+    output:
+        scan="<results>/{subject}/{session}/{recording}/scan.h5",
+    log:
+        "<logs>/{subject}/{session}/{recording}/scan.log",
+    benchmark:
+        "<benchmarks>/{subject}/{session}/{recording}/scan.tsv"
+    conda:
+        "../envs/ecogpipe.yaml"
+    threads: 2
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        revision=get_revision("scan"),
+    message:
+        "Reading every sample of {wildcards.subject}/{wildcards.session}/{wildcards.recording} once."
+    script:
+        "../scripts/scan.py"

@@ -1,0 +1,31 @@
+"""The same channels at another rate, referenced and filtered; one mirror for each entry of the config's mirrors.
+
+In: raw.h5, channels.tsv, mask.tsv. Out: <recording>_<mirror>.h5.
+"""
+
+
+rule mirror:
+    input:
+        raw="<results>/{subject}/{session}/{recording}/raw.h5",
+        linked=get_linked_files,
+        channels="<results>/{subject}/{session}/{recording}/channels.tsv",
+        mask="<results>/{subject}/{session}/{recording}/mask.tsv",
+    output:
+        mirror="<results>/{subject}/{session}/{recording}/{recording}_{mirror}.h5",
+    log:
+        "<logs>/{subject}/{session}/{recording}/mirror_{mirror}.log",
+    benchmark:
+        "<benchmarks>/{subject}/{session}/{recording}/mirror_{mirror}.tsv"
+    conda:
+        "../envs/ecogpipe.yaml"
+    threads: 2
+    resources:
+        mem_mb=1200,
+        runtime=480,
+    params:
+        settings=lookup(dpath="mirrors/{mirror}", within=config),
+        revision=get_revision("mirror"),
+    message:
+        "Mirroring {wildcards.subject}/{wildcards.session}/{wildcards.recording} as {wildcards.mirror}."
+    script:
+        "../scripts/mirror.py"

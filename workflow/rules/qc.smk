@@ -1,0 +1,69 @@
+"""What a person looks at: a page of pictures for each mirror, and one report of the study.
+
+In: everything made so far. Out: <recording>_<mirror>_qc.png, report.html.
+"""
+
+
+rule qc:
+    input:
+        raw="<results>/{subject}/{session}/{recording}/raw.h5",
+        linked=get_linked_files,
+        channels="<results>/{subject}/{session}/{recording}/channels.tsv",
+        mask="<results>/{subject}/{session}/{recording}/mask.tsv",
+        scan="<results>/{subject}/{session}/{recording}/scan.h5",
+        events="<results>/{subject}/{session}/{recording}/events.tsv",
+        mirror="<results>/{subject}/{session}/{recording}/{recording}_{mirror}.h5",
+    output:
+        page=report(
+            "<results>/{subject}/{session}/{recording}/{recording}_{mirror}_qc.png",
+            caption="../report/qc.rst",
+            category="{subject}",
+            subcategory="{session}",
+            labels={"recording": "{recording}", "mirror": "{mirror}"},
+        ),
+    log:
+        "<logs>/{subject}/{session}/{recording}/qc_{mirror}.log",
+    benchmark:
+        "<benchmarks>/{subject}/{session}/{recording}/qc_{mirror}.tsv"
+    conda:
+        "../envs/ecogpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        revision=get_revision("qc"),
+    message:
+        "Drawing the quality page of {wildcards.subject}/{wildcards.session}/{wildcards.recording}, mirror {wildcards.mirror}."
+    script:
+        "../scripts/qc.py"
+
+
+rule report:
+    input:
+        raws=for_all_recordings("<results>/{subject}/{session}/{recording}/raw.h5"),
+        scans=for_all_recordings("<results>/{subject}/{session}/{recording}/scan.h5"),
+        channels=for_all_recordings("<results>/{subject}/{session}/{recording}/channels.tsv"),
+        masks=for_all_recordings("<results>/{subject}/{session}/{recording}/mask.tsv"),
+        events=for_all_recordings("<results>/{subject}/{session}/{recording}/events.tsv"),
+        mirrors=for_all_recordings("<results>/{subject}/{session}/{recording}/{recording}_{mirror}.h5"),
+        pages=for_all_recordings("<results>/{subject}/{session}/{recording}/{recording}_{mirror}_qc.png"),
+    output:
+        page="<results>/report.html",
+    log:
+        "<logs>/report.log",
+    benchmark:
+        "<benchmarks>/report.tsv"
+    conda:
+        "../envs/ecogpipe.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        mirrors=list(config["mirrors"]),
+        revision=get_revision("report"),
+    message:
+        "Writing the report of the study."
+    script:
+        "../scripts/report.py"

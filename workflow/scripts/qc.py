@@ -1,0 +1,15 @@
+"""Draw the quality page of one mirror."""
+
+from pathlib import Path
+
+from ecogpipe.joblog import job
+from ecogpipe.steps.qc import qc
+
+wildcards = snakemake.wildcards
+
+with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
+    qc(
+        *(Path(snakemake.input[name]) for name in ("raw", "channels", "mask", "scan", "events", "mirror")),
+        Path(snakemake.output.page),
+        title=f"{wildcards.subject}/{wildcards.session}/{wildcards.recording}",
+    )
