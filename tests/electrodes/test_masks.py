@@ -118,7 +118,7 @@ def test_what_cannot_be_meant_is_refused_by_file_row_and_value(
 
 def test_a_stray_quotation_mark_swallows_no_rows(tmp_path: Path, channels: ChannelTable) -> None:
     rows = ['*\trow\t1\tdrop\t"see notes', "*\trow\t2\tdrop\tloose"]
-    with pytest.raises(MaskError, match="row 1: a cell begins with a quotation mark"):
+    with pytest.raises(FormatError, match="quotes in the line"):
         read_manual_mask(write_manual(tmp_path, *rows), "test_001", channels)
     assert len(dropped_sites(tmp_path, channels, '*\trow\t1\tdrop\tpin "4" bad', rows[1])) == 16
 

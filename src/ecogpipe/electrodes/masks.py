@@ -194,9 +194,6 @@ def _check_manual_columns(path: Path, columns: Sequence[str]) -> None:
 
 
 def _check_words(place: str, cells: Mapping[str, str]) -> None:
-    # A quotation mark that opens a cell and is never closed takes the rows below into that cell, tabs and all.
-    if any("\t" in cell for cell in cells.values()):
-        raise MaskError(f'{place}: a cell begins with a quotation mark (") that is not closed; remove it.')
     if not cells["recording"]:
         raise MaskError(f"{place}: names no recording; write its name, or * for each of the session.")
     if cells["what"] not in _FIND:

@@ -150,14 +150,26 @@ def whole(path: Path, name: str, value: object) -> int:
 
 
 def number(path: Path, name: str, value: object) -> float:
-    """Return a finite number that a file may hold as any kind of number, or as text."""
+    """Return a finite number that a file may hold as any kind of number, or as text.
+
+    Raises
+    ------
+    FormatError
+        If it is none.
+    """
+    as_float = number_or_none(value)
+    if as_float is None:
+        raise FormatError(f"{path}: {name} is {value!r}, where a number is needed; declare the true one.")
+    return as_float
+
+
+def number_or_none(value: object) -> float | None:
+    """Return a finite number, None where `value` is none."""
     try:
         as_float = float(str(value))
     except ValueError:
-        as_float = float("nan")
-    if not isfinite(as_float):
-        raise FormatError(f"{path}: {name} is {value!r}, where a number is needed; declare the true one.")
-    return as_float
+        return None
+    return as_float if isfinite(as_float) else None
 
 
 def storable(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from ecogpipe.errors import FormatError, nearest
-from ecogpipe.formats.acquisition import Found, number, rate_of_interval, settle, whole
+from ecogpipe.formats.acquisition import Found, number, number_or_none, rate_of_interval, settle, whole
 from ecogpipe.layout import CHANNELS_BY_TIME, DATA, TIME_BY_CHANNELS, Acquisition
 from ecogpipe.signal.rates import exact_rate
 
@@ -134,9 +134,10 @@ def _found(variables: Variables, holds: str, declared: Mapping[str, Any]) -> Fou
     if "numChan" in known and "n_columns" in counts and "n_bncs" not in declared:
         counts["n_bncs"] = whole(path, "numChan", _scalar(variables, "numChan")) - counts["n_columns"]
     rates: dict[str, Any] = {
-        name: number(path, key, _scalar(variables, key))
+        name: number_or_none(value) if "sampling_rate" in declared else number(path, key, value)
         for name, key in (("daq_rate", "sampRate"), ("rate", "Fs"))
-        if key in known and "sampling_rate" not in declared
+        if key in known
+        for value in [_scalar(variables, key)]
     }
     notes = []
     if _REORDERED in variables.names():

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.errors import FormatError, nearest
-from ecogpipe.formats.acquisition import Found, number, settle, whole
+from ecogpipe.formats.acquisition import Found, number, number_or_none, settle, whole
 from ecogpipe.formats.header import Header
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex, index_tdms
 from ecogpipe.formats.tdms.metadata import split_path
@@ -196,11 +196,12 @@ def _found(
         if key in properties and name not in declared
     }
     by_channel = {split_path(channel.path)[1]: index.properties[channel.path] for channel in channels}
-    rate = properties.get("SamplingRate") if "sampling_rate" not in declared else None
+    rate = properties.get("SamplingRate")
+    needed = rate is not None and "sampling_rate" not in declared
     start = str(index.properties[channels[0].path].get("wf_start_time", ""))
     return Found(
         holds,
-        daq_rate=None if rate is None else number(path, "SamplingRate", rate),
+        daq_rate=number(path, "SamplingRate", rate) if needed else number_or_none(rate),
         **counts,
         units="V" if _says_acquisition(properties) else None,
         start_time="" if start.startswith(_NO_TIME) else start,

@@ -1,0 +1,383 @@
+"""TDMS files, however they are stored, scaled, ordered or damaged: the samples of npTDMS, or one clear sentence."""
+
+import logging
+
+import numpy as np
+import pytest
+from nptdms import TdmsFile
+from tdms_bytes import (
+    DAQMX,
+    INTERLEAVED,
+    META_DATA,
+    NEW_OBJECTS,
+    RAW_DATA,
+    RECORDING,
+    channel_path,
+    daqmx_index,
+    linear_scale,
+    plain_index,
+    recording,
+    segment,
+    tdms_object,
+)
+
+from ecogpipe.errors import EcogpipeError, FormatError, MemoryBlowOutError
+from ecogpipe.formats import read_header
+from ecogpipe.formats.tdms.index import index_tdms
+from ecogpipe.formats.tdms.samples import raw_blocks
+from ecogpipe.params import override
+
+KINDS = ["contiguous", "interleaved", "daqmx", "big_endian", "chunks", "one_value"]
+DTYPES = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
+
+logging.getLogger("nptdms").setLevel(logging.CRITICAL)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_bytes(content, name="a.tdms"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write_bytes
+
+
+def samples_of(n_samples=60, dtype="f8", n_channels=8, seed=0):
+    return np.random.default_rng(seed).integers(0, 100, (n_channels, n_samples)).astype(dtype)
+
+
+def scales(kind, n_channels=8):
+    """DAQmx data need a scaling; this one keeps the numbers."""
+    return [linear_scale(1.0, number=1, source=0)] * n_channels if kind == "daqmx" else None
+
+
+def whole(header, block_length=7):
+    return np.concatenate([block.copy() for block in header.read_blocks(block_length)], axis=1)
+
+
+def notes_of(header):
+    return " ".join(header.acquisition.notes)
+
+
+class TestStorage:
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("block_length", [1, 7, 20, 1000])
+    def test_every_kind_of_storage_gives_the_same_samples_in_blocks_of_any_length(self, write, kind, block_length):
+        samples = samples_of(dtype="i2" if kind == "daqmx" else "f8")
+        header = read_header(write(recording(samples, kind, channel_properties=scales(kind))))
+        blocks = [block.copy() for block in header.read_blocks(block_length)]
+        assert all(block.shape[1] == block_length for block in blocks[:-1])
+        assert np.array_equal(np.concatenate(blocks, axis=1), samples)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.parametrize("kind", ["contiguous", "interleaved", "big_endian"])
+    def test_the_dtype_of_the_file_is_kept(self, write, kind, dtype):
+        header = read_header(write(recording(samples_of(dtype=dtype), kind)))
+        assert header.dtype == np.dtype(dtype)
+        assert whole(header).dtype == np.dtype(dtype)
+        assert np.array_equal(whole(header), samples_of(dtype=dtype))
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_memory_limit_smaller_than_a_segment_changes_nothing(self, write, kind):
+        samples = samples_of(6000, dtype="i2" if kind == "daqmx" else "f8")
+        path = write(recording(samples, kind, n_segments=2, channel_properties=scales(kind)))
+        with override(memory_limit=2e5):
+            assert np.array_equal(whole(read_header(path), 500), samples)
+
+    def test_segments_of_changing_length_and_other_groups_between_them(self, write):
+        samples, others = samples_of(70), samples_of(70, n_channels=2, seed=1)
+        content = recording(samples[:, :0])
+        for start, stop in ((0, 3), (3, 10), (10, 17), (17, 50), (50, 70)):
+            objects = [tdms_object(channel_path(c), plain_index("f8", stop - start)) for c in range(8)]
+            content += segment(objects, samples[:, start:stop].tobytes())
+            objects = [tdms_object(f"/'other'/'{c}'", plain_index("f8", stop - start)) for c in range(2)]
+            content += segment(objects, others[:, start:stop].tobytes())
+        path = write(content)
+        assert np.array_equal(whole(read_header(path)), samples)
+
+    def test_a_segment_per_channel(self, write):
+        samples = samples_of(50)
+        content = recording(samples[:, :0])
+        for number, row in enumerate(samples):
+            content += segment([tdms_object(channel_path(number), plain_index("f8", 50))], row.tobytes())
+        assert np.array_equal(whole(read_header(write(content))), samples)
+
+    def test_segments_without_metadata_and_objects_like_before(self, write):
+        samples = samples_of(60)
+        content = recording(samples[:, :20], n_segments=1)
+        content += segment([], samples[:, 20:40].tobytes(), flags=RAW_DATA)
+        as_before = [tdms_object(channel_path(0), b"\x00" * 4)]
+        content += segment(as_before, samples[:, 40:].tobytes(), flags=META_DATA | RAW_DATA)
+        assert np.array_equal(whole(read_header(write(content))), samples)
+
+    def test_the_index_of_many_even_segments_stays_small(self, write):
+        index = index_tdms(write(recording(samples_of(3000), "one_value")))
+        assert len(index.runs) == 1
+        assert index.runs[0].n_chunks == 3000
+
+    def test_a_stale_index_file_beside_it_is_not_believed(self, write):
+        samples = samples_of()
+        path = write(recording(samples))
+        write(recording(samples_of(20)).replace(b"TDSm", b"TDSh"), "a.tdms_index")
+        assert np.array_equal(whole(read_header(path)), samples)
+
+    def test_numbers_beside_text_and_times_are_read_and_the_others_listed(self, write):
+        samples = samples_of(10)
+        words = b"".join((4 * n).to_bytes(4, "little") for n in range(1, 11)) + b"word" * 10
+        text_index = b"\x1c\x00\x00\x00" + (0x20).to_bytes(4, "little") + plain_index("f8", 10)[8:]
+        objects = [tdms_object("/'g'/'remarks'", text_index + len(words).to_bytes(8, "little"))]
+        time_index = plain_index("f8", 10)[:4] + (0x44).to_bytes(4, "little") + plain_index("f8", 10)[8:]
+        objects += [tdms_object("/'g'/'clock'", time_index)]
+        objects += [tdms_object(channel_path(c), plain_index("f8", 10)) for c in range(8)]
+        content = recording(samples[:, :0]) + segment(objects, words + bytes(160) + samples.tobytes())
+        header = read_header(write(content))
+        assert np.array_equal(whole(header), samples)
+        assert "skipped 2 channels that are no samples: remarks (text), clock (timestamps)" in notes_of(header)
+
+
+class TestOrderAndLayout:
+    def test_channels_follow_ni_array_column_where_it_counts_them_all(self, write):
+        samples, order = samples_of(), np.random.default_rng(1).permutation(8)
+        columns = [{"NI_ArrayColumn": int(column)} for column in order]
+        header = read_header(write(recording(samples, channel_properties=columns)))
+        assert np.array_equal(whole(header)[order], samples)
+        assert "in the order of NI_ArrayColumn" in notes_of(header)
+
+    @pytest.mark.parametrize(
+        "columns", [[0, 1, 2, 3, 0, 1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 8], [7, 6, 5, 4, 3, 2, 1, None]]
+    )
+    def test_channels_keep_the_order_of_the_file_where_it_repeats_or_is_missing(self, write, columns):
+        properties = [{} if column is None else {"NI_ArrayColumn": column} for column in columns]
+        header = read_header(write(recording(samples_of(), channel_properties=properties)))
+        assert np.array_equal(whole(header), samples_of())
+        assert "in the order of the file" in notes_of(header)
+
+    def test_a_multiplexed_file_becomes_the_demultiplexed_one(self, write):
+        samples = samples_of(30)
+        lines = samples.reshape(4, 2, 30).swapaxes(1, 2).reshape(4, 60)
+        header = read_header(write(recording(lines)))
+        assert header.n_samples == 30
+        assert np.array_equal(whole(header), samples)
+        assert header.acquisition == read_header(write(recording(samples))).acquisition.__class__(
+            **{**vars(read_header(write(recording(samples))).acquisition), **_told_apart(header)}
+        )
+
+    def test_samples_of_a_multiplexed_file_that_are_no_whole_frame_are_left_out_and_said(self, write):
+        header = read_header(write(recording(samples_of(61, n_channels=4))))
+        assert header.n_samples == 30
+        assert "the last 1 samples are no whole frame" in notes_of(header)
+
+    def test_a_channel_count_that_fits_no_layout_is_refused_with_the_counts(self, write):
+        with pytest.raises(FormatError, match="has 7 channels of samples, but 2 rows of 3 electrode and 1 BNC columns"):
+            read_header(write(recording(samples_of(n_channels=7))))
+
+
+def _told_apart(header):
+    """What two layouts of the same recording may say differently."""
+    return {"notes": header.acquisition.notes, "info": header.acquisition.info}
+
+
+class TestGroups:
+    def with_second_group(self, samples, properties=None):
+        objects = [tdms_object("/'second'", properties=properties)]
+        objects += [tdms_object(f"/'second'/'{c}'", plain_index("f8", 5)) for c in range(8)]
+        return recording(samples) + segment(objects, np.zeros((8, 5)).tobytes())
+
+    def test_the_group_with_the_acquisition_properties_is_taken(self, write):
+        content = segment([tdms_object("/'Default'")]) + self.with_second_group(samples_of())
+        assert np.array_equal(whole(read_header(write(content))), samples_of())
+
+    def test_several_such_groups_are_listed_and_one_can_be_declared(self, write):
+        path = write(self.with_second_group(samples_of(), RECORDING))
+        with pytest.raises(
+            FormatError, match=r"'g' with 8 channels, 'second' with 8 channels; declare 'group: <name>'"
+        ):
+            read_header(path)
+        assert read_header(path, {"group": "second"}).n_samples == 5
+        with pytest.raises(FormatError, match=r"has no group 'secnd' of channels. Did you mean 'second'\?"):
+            read_header(path, {"group": "secnd"})
+
+
+class TestScaling:
+    def test_a_line_common_to_all_is_kept_beside_the_raw_numbers(self, write):
+        counts = samples_of(dtype="i2")
+        header = read_header(write(recording(counts, channel_properties=[linear_scale(0.25, -3.0)] * 8)))
+        assert header.dtype == np.int16
+        assert np.array_equal(whole(header), counts)
+        assert (header.acquisition.slope, header.acquisition.intercept) == (0.25, -3.0)
+
+    @pytest.mark.parametrize("kind", ["contiguous", "daqmx"])
+    def test_lines_that_differ_are_applied_as_nptdms_applies_them(self, write, kind):
+        number, source = (1, 0) if kind == "daqmx" else (0, 0xFFFFFFFF)
+        own = [linear_scale(0.1 * (c + 1), 0.3, number, source) for c in range(8)]
+        path = write(recording(samples_of(dtype="i2"), kind, channel_properties=own))
+        header = read_header(path)
+        assert header.dtype == np.float64
+        assert (header.acquisition.slope, header.acquisition.intercept) == (1.0, 0.0)
+        assert np.array_equal(whole(header), [channel[:] for channel in TdmsFile.read(path)["g"].channels()])
+
+    def test_a_polynomial_is_applied_as_nptdms_applies_it(self, write):
+        scale = {"NI_Number_Of_Scales": 1, "NI_Scale[0]_Scale_Type": "Polynomial"}
+        scale |= {f"NI_Scale[0]_Polynomial_Coefficients[{power}]": 0.1 + power for power in range(4)}
+        path = write(recording(samples_of(dtype="i2"), channel_properties=[scale] * 8))
+        expected = [channel[:] for channel in TdmsFile.read(path)["g"].channels()]
+        assert np.array_equal(whole(read_header(path)), expected)
+
+    def test_data_that_were_scaled_before_they_were_written_are_left_alone(self, write):
+        scaled = linear_scale(0.25) | {"NI_Scaling_Status": "scaled"}
+        header = read_header(write(recording(samples_of(), channel_properties=[scaled] * 8)))
+        assert header.acquisition.slope == 1.0
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"NI_Scale[0]_Scale_Type": "Thermocouple"}, "a scale of type 'Thermocouple', which is not supported"),
+            ({"NI_Scale[0]_Linear_Slope": "steep"}, "a property that should be a number and is not"),
+        ],
+    )
+    def test_a_scaling_that_cannot_be_computed_is_refused_not_dropped(self, write, change, message):
+        own = linear_scale(0.25) | change
+        with pytest.raises(FormatError, match=f"channel 'c0': .*{message}"):
+            read_header(write(recording(samples_of(), channel_properties=[own] * 8)))
+
+    def test_daqmx_counts_without_a_scaling_are_refused(self, write):
+        with pytest.raises(FormatError, match="'c0' holds counts without a scaling"):
+            read_header(write(recording(samples_of(dtype="i2"), "daqmx")))
+
+
+class TestDamage:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_file_cut_anywhere_gives_a_flagged_prefix_or_one_sentence(self, write, kind):
+        samples = samples_of(dtype="i2" if kind == "daqmx" else "f8")
+        content = recording(samples, kind, channel_properties=scales(kind))
+        borders = {place for place in range(len(content)) if content[place : place + 4] == b"TDSm"}
+        n_read = 0
+        for cut in np.random.default_rng(0).integers(0, len(content), 60).tolist():
+            try:
+                header = read_header(write(content[:cut]))
+            except FormatError:
+                continue
+            found = whole(header)
+            assert np.array_equal(found, samples[:, : found.shape[1]])
+            assert ("truncated" in notes_of(header)) == (cut not in borders)
+            n_read += 1
+        assert n_read
+
+    def test_a_truncated_file_says_what_was_expected_and_found(self, write):
+        content = recording(samples_of(60), n_segments=3)
+        header = read_header(write(content[: -8 * 30]))
+        assert header.n_samples == 40
+        assert "60 samples expected, 40 to 60 found per channel, cropped to 40" in notes_of(header)
+
+    def test_a_last_segment_that_was_left_open_is_read_to_the_end_and_said(self, write):
+        content = recording(samples_of(40), n_segments=2)
+        objects = [tdms_object(channel_path(c), plain_index("f8", 20)) for c in range(8)]
+        content += segment(objects, samples_of(20, seed=5).tobytes(), length=0xFFFFFFFFFFFFFFFF)
+        header = read_header(write(content))
+        assert header.n_samples == 60
+        assert "the length of its last segment" in notes_of(header)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_file_with_overwritten_bytes_gives_what_nptdms_reads_or_one_sentence(self, write, kind):
+        rng = np.random.default_rng(KINDS.index(kind))
+        good = recording(samples_of(dtype="i2" if kind == "daqmx" else "f8"), kind, channel_properties=scales(kind))
+        n_read = 0
+        for _ in range(60):
+            bad = bytearray(good)
+            place = int(rng.integers(0, len(bad) - 4))
+            bad[place : place + 4] = rng.bytes(int(rng.integers(1, 5)))
+            path = write(bytes(bad))
+            try:
+                header = read_header(path)
+                found = whole(header)
+            except EcogpipeError:
+                continue
+            lines = [channel[: header.n_samples] for channel in TdmsFile.read(path)["g"].channels() if len(channel)]
+            volts = found * header.acquisition.slope + header.acquisition.intercept
+            assert all(any(np.array_equal(row, line, equal_nan=True) for line in lines) for row in volts)
+            n_read += 1
+        assert n_read
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"TDSm", "is no recording"),
+            (b"TDSm" + b"\xff\xd8\xff\xe0" * 40, "damaged|no recording"),
+            (segment([], b"", flags=RAW_DATA), "data before any metadata"),
+            (segment([]), "is no recording"),
+            (recording(samples_of())[:200] + b"JUNK" * 100, "damaged"),
+            (recording(samples_of()) + b"JUNKJUNKJUNKJUNKJUNKJUNKJUNKJUNK", "damaged in the middle"),
+            (recording(samples_of(0)), "no channel of numbers"),
+            (segment([tdms_object("/'g'"), tdms_object("/'g'")]), "listed twice"),
+            (segment([tdms_object("nonsense")]), "none of TDMS"),
+            (segment([tdms_object(channel_path(0), b"\x00" * 4)]), "like before, but had none before"),
+            (segment([tdms_object("/'g'", plain_index("f8", 1))], bytes(8)), "is no channel, has data"),
+        ],
+    )
+    def test_what_is_no_recording_is_refused_in_one_sentence(self, write, content, message):
+        with pytest.raises(FormatError, match=message) as caught:
+            read_header(write(content))
+        assert "a.tdms" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_unequal_lengths_that_are_no_truncation_are_refused(self, write):
+        objects = [tdms_object(channel_path(c), plain_index("f8", 5 + (c == 7))) for c in range(8)]
+        content = recording(samples_of(0)) + segment(objects, bytes(8 * 41))
+        with pytest.raises(FormatError, match=r"differ in length \(7 of 5 samples, 1 of 6 samples\)"):
+            read_header(write(content))
+
+    def test_channels_of_different_dtypes_are_refused(self, write):
+        objects = [tdms_object(channel_path(c), plain_index("f4" if c else "f8", 5)) for c in range(8)]
+        content = recording(samples_of(0)) + segment(objects, bytes(5 * 36))
+        with pytest.raises(FormatError, match=r"differ in dtype \(1 of float64, 7 of float32\)"):
+            read_header(write(content))
+
+    def test_a_channel_that_changes_its_type_is_refused(self, write):
+        content = recording(samples_of()) + recording(samples_of(dtype="f4"))
+        with pytest.raises(FormatError, match=r"holds f4, but f8 before"):
+            read_header(write(content))
+
+    def test_metadata_larger_than_the_memory_limit_are_not_loaded(self, write):
+        path = write(segment([tdms_object("/", properties={"essay": "x" * 100_000})]))
+        with override(memory_limit=2e5), pytest.raises(MemoryBlowOutError, match="metadata"):
+            read_header(path)
+
+    def test_a_file_that_becomes_shorter_while_it_is_read_is_refused(self, write):
+        path = write(recording(samples_of()))
+        header = read_header(path)
+        path.write_bytes(path.read_bytes()[:-100])
+        with pytest.raises(FormatError, match="became shorter while it was read"):
+            whole(header)
+
+
+def test_a_chunk_larger_than_4_gb_is_found_where_it_is(tmp_path):
+    """Sparse on the disk: 2^31 bytes per channel, of which the last sample is 7."""
+    n_samples = 2**29
+    path = tmp_path / "large.tdms"
+    objects = [tdms_object(channel_path(c), plain_index("i4", n_samples)) for c in range(4)]
+    head = recording(samples_of(0))
+    lead = segment(objects, flags=META_DATA | NEW_OBJECTS | RAW_DATA)
+    n_metadata = int.from_bytes(lead[20:28], "little")
+    lead = lead[:12] + (n_metadata + 16 * n_samples).to_bytes(8, "little") + lead[20:]
+    with path.open("wb") as file:
+        file.write(head + lead)
+        file.seek(16 * n_samples - 4, 1)
+        file.write((7).to_bytes(4, "little"))
+    index = index_tdms(path)
+    assert index.channels[channel_path(3)].n_values == n_samples
+    first, *_ = raw_blocks(path, index.runs, [channel_path(3)], 10, 10, np.dtype("i4"))
+    assert not first.any()
+    assert index.runs[-1].position + 4 * 4 * n_samples == path.stat().st_size
+
+
+def test_daqmx_channels_in_one_wide_buffer_with_gaps(write):
+    counts = np.arange(80, dtype="i2").reshape(8, 10)
+    frames = np.zeros((10, 30), "u1")
+    for number, row in enumerate(counts):
+        frames[:, 3 * number + 1 : 3 * number + 3] = row.astype("<i2").view("u1").reshape(10, 2)
+    own = linear_scale(1.0, number=1, source=0)
+    objects = [tdms_object(channel_path(c), daqmx_index("i2", 10, 3 * c + 1, 30), own) for c in range(8)]
+    flags = META_DATA | RAW_DATA | NEW_OBJECTS | INTERLEAVED | DAQMX
+    path = write(recording(samples_of(0)) + segment(objects, frames.tobytes(), flags=flags))
+    assert np.array_equal(whole(read_header(path), 4), counts)
