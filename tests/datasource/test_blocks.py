@@ -35,9 +35,9 @@ def test_blocks_in_reverse_from_an_offset_without_the_partial_one():
 
 def test_block_lengths_follow_from_the_memory_limit():
     source = ArraySource(WHOLE)
-    with override(memory_limit=4 * 32 * 10):
+    with override(memory_limit=2 * 32 * 10):
         assert [block.shape[1] for block in source.iter_blocks()] == [10] * 10 + [3]
-    with override(memory_limit=100), pytest.raises(MemoryBlowOutError, match="raise the limit to 128 bytes"):
+    with override(memory_limit=60), pytest.raises(MemoryBlowOutError, match="raise the limit to 64 bytes"):
         source.iter_blocks()
 
 

@@ -56,14 +56,18 @@ def linear_scale(slope, intercept=0.0, number=0, source=0xFFFFFFFF):
     }
 
 
+def head(properties=RECORDING, order="<"):
+    """A segment without data that names the root and the group 'g'."""
+    index = struct.pack(order + "L", NO_DATA)
+    return segment([tdms_object("/", index, order=order), tdms_object("/'g'", index, properties, order)], order=order)
+
+
 def recording(samples, kind="contiguous", *, n_segments=3, properties=RECORDING, channel_properties=None):
     """TDMS of one group 'g' that holds `samples`, (channels, time), stored as `kind` says."""
     dtype = samples.dtype.str[1:]
     order = ">" if kind == "big_endian" else "<"
     pieces = np.array_split(samples, samples.shape[1] if kind == "one_value" else n_segments, axis=1)
-    heads = [tdms_object("/", order=order, index=struct.pack(order + "L", NO_DATA))]
-    heads += [tdms_object("/'g'", struct.pack(order + "L", NO_DATA), properties, order)]
-    content = segment(heads, order=order)
+    content = head(properties, order)
     for number, piece in enumerate(pieces):
         content += _data_segment(piece, dtype, kind, order, channel_properties if not number else None)
     return content

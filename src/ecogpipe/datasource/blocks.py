@@ -1,6 +1,7 @@
 """Going through a source block by block, the next block being read while the caller works on this one."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeAlias
 
@@ -11,7 +12,7 @@ from ecogpipe.params import load_params
 
 Key: TypeAlias = tuple[slice, slice]
 
-_SHARE = 4
+_SHARE = 2
 """A block takes at most this fraction of the memory limit, as the caller's block and the next are held at once."""
 
 
@@ -64,8 +65,15 @@ class BlockIterator:
         return (block, key) if self._return_slice else block
 
 
-def affordable(length: int, bytes_each: int) -> int:
-    """Return how many of `length` items of `bytes_each` a block may hold under the memory limit.
+def affordable(length: int, cost: Callable[[int], int]) -> int:
+    """Return how many of `length` items a block may hold under the memory limit.
+
+    Parameters
+    ----------
+    length
+        Items that there are.
+    cost
+        Bytes that a block of so many items takes at its peak; more for more items.
 
     Raises
     ------
@@ -73,13 +81,13 @@ def affordable(length: int, bytes_each: int) -> int:
         If not even one fits.
     """
     limit = load_params().memory_limit
-    fitting = min(_LARGEST_BLOCK, limit // _SHARE) // max(1, bytes_each)
-    if limit // _SHARE < bytes_each:
+    if cost(1) > limit // _SHARE:
         raise MemoryBlowOutError(
-            f"One item of a block takes {bytes_each} bytes, more than a quarter of the memory limit of {limit} bytes; "
-            f"raise the limit to {_SHARE * bytes_each} bytes or more."
+            f"The smallest block takes {cost(1):,} bytes, more than half of the memory limit of {limit:,}; raise "
+            f"the limit to {_SHARE * cost(1):,} bytes or more."
         )
-    return max(1, min(length, fitting))
+    most = min(limit // _SHARE, max(_LARGEST_BLOCK, cost(1)))
+    return max(1, bisect_right(range(1, length + 1), most, key=cost))
 
 
 def time_keys(n_samples: int, length: int, overlap: int, start: int, partial: bool) -> list[Key]:

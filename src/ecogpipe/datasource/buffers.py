@@ -42,6 +42,9 @@ KeptAxis: TypeAlias = range | IntArray
 _PIECE_SHARE = 8
 """A piece of a window, and what is picked from it, hold at most this fraction of the memory limit each."""
 
+_HDF5_CACHE_BYTES = 2**20
+"""What HDF5 gives a dataset's chunks at the least."""
+
 _ROW_HOLE_BYTES = 100_000
 _CONTIGUOUS_HOLE_BYTES = 65_536
 
@@ -170,8 +173,7 @@ class HDF5Buffer(Buffer):
 
     def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
         """Bytes that `read_into` allocates beside its result: a piece of a window and what is picked from it."""
-        pieces = [pair for pair in self._span_pairs(axes) if not (pair[0].is_whole and pair[1].is_whole)]
-        return 2 * max((self._piece_bytes(pair) for pair in pieces), default=0)
+        return max((self._pair_transient_bytes(*pair) for pair in self._span_pairs(axes)), default=0)
 
     def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
         """Read what `axes` select into `out`."""
@@ -193,8 +195,9 @@ class HDF5Buffer(Buffer):
             self._dataset[slice(*rows.window), slice(*columns.window)] = raw
 
     def _read_window(self, windows: tuple[Window, Window], out: Array) -> None:
-        if isinstance(self._reader, ContiguousReader) or (self._reader is not None and self._reader.fits_memory()):
-            self._reader.read(windows, out)
+        reader = self._usable_reader()
+        if reader is not None:
+            reader.read(windows, out)
             return
         key = tuple(slice(start, stop) for start, stop in windows)
         if out.flags.c_contiguous:
@@ -226,9 +229,23 @@ class HDF5Buffer(Buffer):
         """Length of a piece along the axis that it is cut along."""
         return max(1, load_params().memory_limit // _PIECE_SHARE // (across * self.dtype.itemsize))
 
-    def _piece_bytes(self, pair: tuple[Span, Span]) -> int:
-        across, along = sorted((pair[0].length, pair[1].length))
-        return across * min(along, self._slabs(across)) * int(self.dtype.itemsize)
+    def _pair_transient_bytes(self, rows: Span, columns: Span) -> int:
+        across, along = sorted((rows.length, columns.length))
+        piece = 0 if rows.is_whole and columns.is_whole else across * min(along, self._slabs(across))
+        windows = rows.window, columns.window
+        reader = self._usable_reader()
+        reading = self._cache_bytes() if reader is None else reader.transient_bytes(windows)
+        return 2 * piece * int(self.dtype.itemsize) + reading
+
+    def _cache_bytes(self) -> int:
+        """Bytes that HDF5 keeps of chunks that it decodes itself."""
+        decodes = self.chunks is not None and self._own_file is not None
+        return _chunk_cache_bytes() if decodes else 0
+
+    def _usable_reader(self) -> ChunkReader | ContiguousReader | None:
+        """The reader past HDF5, unless it would inflate more than there is memory for."""
+        too_large = isinstance(self._reader, ChunkReader) and not self._reader.fits_memory()
+        return None if too_large else self._reader
 
     def _hole(self, axis: int, axes: Sequence[KeptAxis]) -> int:
         """Longest hole along an axis that is read over rather than skipped."""
@@ -349,7 +366,9 @@ def open_hdf5(path: str | Path, writeable: bool = False) -> h5py.File:
         If the file does not exist, is no HDF5 file, or is locked by another program.
     """
     try:
-        return h5py.File(path, "r+") if writeable else h5py.File(path, "r", locking=False)
+        if writeable:
+            return h5py.File(path, "r+")
+        return h5py.File(path, "r", locking=False, rdcc_nbytes=max(_HDF5_CACHE_BYTES, _chunk_cache_bytes()))
     except FileNotFoundError:
         raise FormatError(f"{path}: there is no such file; check the name, and that its disk is connected.") from None
     except OSError as error:
@@ -371,6 +390,11 @@ def _pick(raw: Array, rows: Span, columns: Span, out: Array) -> None:
             np.take(within, picked, axis=axis, out=out[rows.into, columns.into], mode="clip")
             return
     out[outer(rows.into, columns.into)] = raw[outer(rows.taken, columns.taken)]
+
+
+def _chunk_cache_bytes() -> int:
+    """Room for the chunks that one window after the other touches."""
+    return load_params().memory_limit // _PIECE_SHARE
 
 
 def _fast_reader(dataset: h5py.Dataset) -> ChunkReader | ContiguousReader | None:

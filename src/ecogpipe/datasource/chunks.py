@@ -23,6 +23,9 @@ from ecogpipe.params import load_params
 
 Offset: TypeAlias = tuple[int, ...]
 
+_SHARE = 16
+"""Chunks that are being inflated, and chunks that are kept, hold at most this fraction of the memory limit each."""
+
 _GZIP, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
 
 
@@ -52,18 +55,23 @@ class ChunkReader:
         self._dtype = dataset.dtype
         self._chunk_shape: tuple[int, ...] = dataset.chunks
         self._shuffled = dataset.shuffle
-        self._edges: dict[Offset, npt.NDArray[Any]] = {}
+        self._kept = _Kept(0)
         self._lock = threading.Lock()
 
     def fits_memory(self) -> bool:
-        """Whether one chunk a worker fits into an eighth of the memory limit."""
-        return self._chunk_bytes() * load_params().workers <= load_params().memory_limit / 8
+        """Whether the chunks that are inflated at once fit into an eighth of the memory limit."""
+        return self._inflating_bytes() <= load_params().memory_limit / _SHARE
+
+    def transient_bytes(self, windows: tuple[Window, Window]) -> int:
+        """Bytes that reading a window takes beside its result: chunks being inflated, chunks kept for the next."""
+        lengths = zip(windows, self._chunk_shape, strict=True)
+        n_chunks = [-(-stop // length) - start // length for (start, stop), length in lengths]
+        at_border = sum(n_chunks) * self._chunk_bytes()
+        return self._inflating_bytes() + 2 * min(at_border, _kept_at_most())
 
     def read(self, windows: tuple[Window, Window], out: npt.NDArray[Any]) -> None:
         """Read a window into `out`, an array of the window's shape and the dataset's dtype."""
-        with self._lock:
-            known, self._edges = self._edges, {}
-        edges: dict[Offset, npt.NDArray[Any]] = {}
+        known, kept = self._take_kept(), _Kept(_kept_at_most())
 
         def fill(offset: Offset) -> None:
             chunk = known.get(offset)
@@ -72,7 +80,7 @@ class ChunkReader:
             inside, target = _overlap(offset, self._chunk_shape, windows)
             out[target] = chunk[inside]
             if self._reaches_past(offset, windows):
-                edges[offset] = chunk
+                kept.add(offset, chunk)
 
         offsets = list(self._offsets(windows))
         workers = min(load_params().workers, len(offsets))
@@ -83,13 +91,13 @@ class ChunkReader:
             with ThreadPoolExecutor(workers, thread_name_prefix="inflate") as pool:
                 for _ in pool.map(fill, offsets):
                     pass
-        self._keep(edges)
+        with self._lock:
+            self._kept = kept
 
-    def _keep(self, edges: dict[Offset, npt.NDArray[Any]]) -> None:
-        """Keep the chunks that the next window is likely to touch again, up to a quarter of the memory limit."""
-        if sum(chunk.nbytes for chunk in edges.values()) <= load_params().memory_limit / 4:
-            with self._lock:
-                self._edges = edges
+    def _take_kept(self) -> "dict[Offset, npt.NDArray[Any]]":
+        with self._lock:
+            kept, self._kept = self._kept, _Kept(0)
+        return kept.chunks if kept.n_bytes <= _kept_at_most() else {}
 
     def _offsets(self, windows: tuple[Window, Window]) -> Iterator[Offset]:
         starts = [
@@ -104,6 +112,10 @@ class ChunkReader:
 
     def _chunk_bytes(self) -> int:
         return prod(self._chunk_shape) * int(self._dtype.itemsize)
+
+    def _inflating_bytes(self) -> int:
+        """Bytes of a chunk for each worker: packed, inflated, and unshuffled where it was shuffled."""
+        return load_params().workers * self._chunk_bytes() * (3 if self._shuffled else 2)
 
     def _load(self, offset: Offset) -> npt.NDArray[Any]:
         if self._dataset.id.get_chunk_info_by_coord(offset).byte_offset is None:
@@ -130,6 +142,27 @@ class ChunkReader:
             f"{self._dataset.file.filename}: the chunk of {self._dataset.name} at {offset} cannot be inflated "
             f"({reason}); the file is damaged, get it again from where it was recorded."
         )
+
+
+class _Kept:
+    """Chunks at the end of a window, which the next window is likely to touch again, up to so many bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.chunks: dict[Offset, npt.NDArray[Any]] = {}
+        self.n_bytes = 0
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+
+    def add(self, offset: Offset, chunk: npt.NDArray[Any]) -> None:
+        """Keep a chunk, if there is room for it."""
+        with self._lock:
+            if self.n_bytes + chunk.nbytes <= self._most_bytes:
+                self.chunks[offset] = chunk
+                self.n_bytes += chunk.nbytes
+
+
+def _kept_at_most() -> int:
+    return load_params().memory_limit // _SHARE
 
 
 def _overlap(

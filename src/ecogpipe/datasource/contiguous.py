@@ -9,11 +9,14 @@ import numpy.typing as npt
 
 from ecogpipe.datasource.slicing import Window
 from ecogpipe.errors import FormatError
+from ecogpipe.params import load_params
 
 _SHORT_ROW_BYTES = 16_384
 """Shorter pieces of a row are read together with the rest of the row, as that is one request in place of many."""
 
 _GROUP_BYTES = 4_000_000
+_GROUP_SHARE = 16
+"""A group of whole rows holds at most so many bytes, and this fraction of the memory limit."""
 
 
 def lies_in_one_piece(dataset: h5py.Dataset) -> bool:
@@ -41,34 +44,47 @@ class ContiguousReader:
         self._name, self._file = dataset.name, dataset.file
         self._handle = self._file.id.get_vfd_handle()
         self._offset = dataset.id.get_offset()
-        self._n_columns = dataset.shape[1]
+        self._n_columns = int(dataset.shape[1])
         self._dtype = dataset.dtype
+        self._item_bytes = int(dataset.dtype.itemsize)
+
+    def transient_bytes(self, windows: tuple[Window, Window]) -> int:
+        """Bytes that reading a window takes beside its result: a group of rows, where rows are read whole."""
+        return 0 if self._reads_in_place(windows) else self._group_rows() * self._n_columns * self._item_bytes
 
     def read(self, windows: tuple[Window, Window], out: npt.NDArray[Any]) -> None:
         """Read a window into `out`, an array of the window's shape and the dataset's dtype."""
         (first, last), (start, stop) = windows
         if not out.size:
             return
-        if stop - start == self._n_columns and out.flags.c_contiguous:
+        if not self._reads_in_place(windows):
+            self._read_whole_rows(windows, out)
+        elif stop - start == self._n_columns and out.flags.c_contiguous:
             self._fetch(first * self._n_columns, out)
-        elif (stop - start) * self._dtype.itemsize >= _SHORT_ROW_BYTES and out.strides[1] == self._dtype.itemsize:
+        else:
             for row in range(first, last):
                 self._fetch(row * self._n_columns + start, out[row - first])
-        else:
-            self._read_whole_rows(windows, out)
+
+    def _reads_in_place(self, windows: tuple[Window, Window]) -> bool:
+        start, stop = windows[1]
+        return stop - start == self._n_columns or (stop - start) * self._item_bytes >= _SHORT_ROW_BYTES
+
+    def _group_rows(self) -> int:
+        most = min(_GROUP_BYTES, load_params().memory_limit // _GROUP_SHARE)
+        return max(1, most // (self._n_columns * self._item_bytes))
 
     def _read_whole_rows(self, windows: tuple[Window, Window], out: npt.NDArray[Any]) -> None:
         (first, last), (start, stop) = windows
-        group = max(1, _GROUP_BYTES // (self._n_columns * self._dtype.itemsize))
-        for row in range(first, last, group):
-            rows = np.empty((min(group, last - row), self._n_columns), self._dtype)
+        group = np.empty((self._group_rows(), self._n_columns), self._dtype)
+        for row in range(first, last, len(group)):
+            rows = group[: last - row]
             self._fetch(row * self._n_columns, rows)
             out[row - first : row - first + len(rows)] = rows[:, start:stop]
 
     def _fetch(self, position: int, out: npt.NDArray[Any]) -> None:
         """Fill a contiguous array with the values from `position` on."""
         left = out.view("u1").reshape(-1).data
-        place = self._offset + position * self._dtype.itemsize
+        place = self._offset + position * self._item_bytes
         while left:
             n_bytes = os.preadv(self._handle, [left], place)
             if not n_bytes:

@@ -222,10 +222,10 @@ class MappedSource(ElectrodeDataSource):
         self._check_slice_size(self._slice_logic(key))
         super().cache_slice(key)
 
-    def frame_bytes(self) -> int:
-        """Bytes that reading one frame of the active channels takes at its peak, result included."""
-        frame = (range(len(self)), range(min(1, self.n_samples)))
-        return max(1, self._peak_bytes(self._buffer_axes(frame)))
+    def block_bytes(self, n_channels: int, n_samples: int) -> int:
+        """Bytes that reading a block of this shape takes at its peak, result included."""
+        block = (range(min(n_channels, len(self))), range(min(n_samples, self.n_samples)))
+        return self._peak_bytes(self._buffer_axes(block))
 
     def join(self, other: "ElectrodeDataSource") -> "MappedSource":
         """Return a source of this one's samples followed by those of `other`, the buffers shared.

@@ -124,11 +124,12 @@ def _block_moments(block: Array, axis: int | None, squares: bool) -> tuple[int, 
 
 
 def _blocks(source: "ElectrodeDataSource") -> Iterator[Array]:
-    """Blocks of a quarter of what `iter_blocks` would choose: float64 temporaries are held beside them."""
+    """Blocks that leave room for the float64 temporaries that are held beside them."""
     from ecogpipe.datasource.blocks import affordable
 
-    length = affordable(source.n_samples, source.frame_bytes() + 16 * max(1, len(source)))
-    return iter(source.iter_blocks(length)) if source.n_samples and len(source) else iter(())
+    n_channels = len(source)
+    length = affordable(source.n_samples, lambda n: source.block_bytes(n_channels, n) + 16 * n_channels * n)
+    return iter(source.iter_blocks(length)) if source.n_samples and n_channels else iter(())
 
 
 def _finish(value: Any, dtype: np.dtype[Any], axis: int | None, out: Array | None, keepdims: bool) -> Any:

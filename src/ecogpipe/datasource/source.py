@@ -79,8 +79,8 @@ class ElectrodeDataSource(ABC):
         """Return a source of other rows of the same array, scaled as this one is unless `in_file_numbers`."""
 
     @abstractmethod
-    def frame_bytes(self) -> int:
-        """Bytes that reading one frame of the active channels takes at its peak, result included."""
+    def block_bytes(self, n_channels: int, n_samples: int) -> int:
+        """Bytes that reading a block of this shape takes at its peak, result included."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -163,7 +163,8 @@ class ElectrodeDataSource(ABC):
         partial_block
             Whether a last block that is shorter than `block_length` is yielded.
         """
-        length = block_length or blocks.affordable(self.n_samples, self.frame_bytes())
+        n_channels = len(self)
+        length = block_length or blocks.affordable(self.n_samples, lambda n: self.block_bytes(n_channels, n))
         keys = blocks.time_keys(self.n_samples, length, overlap, start_offset, partial_block)
         return blocks.BlockIterator(self, keys[::-1] if reverse else keys, return_slice)
 
@@ -184,8 +185,10 @@ class ElectrodeDataSource(ABC):
         """
         n_channels = len(self)
         if chans_per_block is None:
-            per_channel = -(-self.frame_bytes() // max(1, n_channels)) * self.n_samples
-            chans_per_block = blocks.affordable(n_channels, per_channel) if use_max_memory else 1
+            whole = self.n_samples
+            chans_per_block = (
+                blocks.affordable(n_channels, lambda n: self.block_bytes(n, whole)) if use_max_memory else 1
+            )
         return blocks.BlockIterator(self, blocks.channel_keys(n_channels, chans_per_block), return_slice)
 
     def cache_slice(self, key: Any) -> None:
@@ -359,9 +362,9 @@ class ArraySource(ElectrodeDataSource):
         """Return a source of other rows of the same array."""
         return ArraySource(self.data_buffer, rows)
 
-    def frame_bytes(self) -> int:
-        """Bytes of one frame of the active channels."""
-        return max(1, len(self) * self.dtype.itemsize)
+    def block_bytes(self, n_channels: int, n_samples: int) -> int:
+        """Bytes of a block of this shape."""
+        return n_channels * n_samples * self.dtype.itemsize
 
     def __getitem__(self, key: Any) -> Any:
         return self.data_buffer[self._array_key(key)]

@@ -81,7 +81,7 @@ class _MatlabVariables:
         return np.dtype(_DTYPES[self._kinds[name][1]])
 
     def values(self, name: str) -> npt.NDArray[Any]:
-        values = np.asarray(self._call(scipy.io.loadmat, variable_names=[name], mat_dtype=True)[name])
+        values = np.asarray(self._call(scipy.io.loadmat, variable_names=[name])[name])
         if values.shape != self._kinds[name][0] or values.dtype.kind == "c":
             raise FormatError(f"{self.path}: {name} is no array of real numbers; name another variable.")
         return values.astype(self.dtype(name), copy=False)

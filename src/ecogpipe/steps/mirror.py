@@ -185,7 +185,8 @@ class _Engine:
 
     def _block_length(self) -> int:
         """Samples of a block: what the memory limit affords, at whole bins of the BNC lines."""
-        length = affordable(self._recording.n_samples, 2 * self._recording.source.frame_bytes())
+        source = self._recording.source
+        length = affordable(source.n_samples, lambda n: 2 * source.block_bytes(len(source), n))
         return max(self._ratio, length - length % self._ratio)
 
     def _filter(self, scratch: ScratchBlocks, sos: Array) -> None:

@@ -241,16 +241,18 @@ class _Walk:
 
     def _count_promised(self, segment: _Segment) -> None:
         """Count the values that the segment would hold if it were whole; an open one holds its last chunk at least."""
-        n_promised = segment.n_promised
-        if n_promised is None:
-            n_promised = segment.data_stop - segment.data_start
-        n_chunks = -(-n_promised // self._layout.chunk_bytes) if self._layout.chunk_bytes else 0
-        for entry in self._layout.entries:
-            channel = self.index.channels[entry.path]
-            if segment.complete:
-                channel.n_expected = channel.n_values
-            else:
-                channel.n_expected += n_chunks * entry.n_values
+        channels, layout = self.index.channels, self._layout
+        if segment.complete:
+            for entry in layout.entries:
+                channels[entry.path].n_expected = channels[entry.path].n_values
+            return
+        n_found, n_promised = segment.data_stop - segment.data_start, segment.n_promised
+        n_chunks, rest = layout.split(n_found if n_promised is None else n_promised)
+        for entry in layout.entries:
+            channels[entry.path].n_expected += n_chunks * entry.n_values
+        if rest:
+            for entry in (layout if n_promised is None else layout.shrunk(rest)).entries:
+                channels[entry.path].n_expected += entry.n_values
 
 
 def _check_same_kind(channel: StoredChannel, raw_index: RawIndex) -> None:

@@ -94,8 +94,11 @@ def _choose_group(index: TdmsIndex, declared: str | None) -> str:
         raise FormatError(f"{index.path}: has no group {declared!r} of channels. {nearest(declared, groups)}")
     candidates = [name for name, n_channels in groups.items() if n_channels and declared in (None, name)]
     if not candidates:
-        inside = f"its group {declared!r} holds" if declared is not None else f"its groups ({_listed(groups)}) hold"
-        raise FormatError(f"{index.path}: is no recording, {inside} no channel of numbers; name another file or group.")
+        where = declared or _listed(groups) or "any group"
+        cut = f" and is truncated: {index.truncated}" if index.truncated else ""
+        raise FormatError(
+            f"{index.path}: is no recording, it has no channel of numbers in {where}{cut}; name another file or group."
+        )
     acquired = [name for name in candidates if _says_acquisition(index.group_properties(name))]
     for choice in (acquired, candidates):
         if len(choice) == 1:

@@ -34,6 +34,8 @@ def channel_scales(properties: Sequence[Mapping[str, Any]]) -> tuple[Polynomial,
             continue
         try:
             scales = _follow(own, int(own.get("NI_Number_Of_Scales", 0)) or _count_scales(own))
+        except FormatError:
+            raise
         except KeyError as error:
             raise FormatError(f"its scaling lacks the property {error.args[0]!r}") from None
         except (TypeError, ValueError, OverflowError):

@@ -1,0 +1,245 @@
+"""Matlab and HDF5 files: the signals and how they were acquired, read alike, or refused in one sentence."""
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from ecogpipe.errors import FormatError, MemoryBlowOutError
+from ecogpipe.formats import read_header
+from ecogpipe.layout import Acquisition, read_acquisition, write_acquisition
+from ecogpipe.params import override
+from ecogpipe.synthetic import SyntheticRecording
+
+LAB = {"Fs": 1000.0, "sampRate": 8000.0, "numRow": 2.0, "numCol": 3.0, "numChan": 4.0, "OSR": 4.0}
+"""Scalars of a recording of 2 * 4 channels."""
+COUNTS = {"n_rows": 2, "n_columns": 3, "n_bncs": 1}
+SIGNALS = np.arange(8 * 50, dtype="f8").reshape(8, 50)
+FORMATS = ["v5", "v7.3", "hdf5"]
+
+
+@pytest.fixture
+def save(tmp_path):
+    """Write variables as each program does; arrays are in the axis order that the program shows."""
+
+    def save_as(kind, variables):
+        path = tmp_path / f"{kind}.mat"
+        if kind == "v5":
+            scipy.io.savemat(path, variables, appendmat=False)
+            return path
+        with h5py.File(path, "w", userblock_size=512 if kind == "v7.3" else 0) as file:
+            for name, value in variables.items():
+                array = np.atleast_2d(value) if kind == "v7.3" else np.asarray(value)
+                file[name] = array.T if kind == "v7.3" else array
+                if kind == "v7.3":
+                    file[name].attrs["MATLAB_class"] = np.bytes_("double")
+        return path
+
+    return save_as
+
+
+def channels_by_time(header):
+    """The signals as the rest of the library will see them, copied or linked."""
+    if header.read_blocks is not None:
+        return np.concatenate([block.copy() for block in header.read_blocks(7)], axis=1)
+    (part,) = header.parts
+    with h5py.File(part.path, "r", locking=False) as file:
+        values = file[part.dataset][()]
+    return values.T if part.time_first else values
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+class TestOrientation:
+    @pytest.mark.parametrize("transposed", [False, True])
+    def test_the_channel_count_tells_which_axis_is_time(self, save, kind, transposed):
+        header = read_header(save(kind, LAB | {"data": SIGNALS.T if transposed else SIGNALS}))
+        assert header.n_samples == 50
+        assert np.array_equal(channels_by_time(header), SIGNALS)
+
+    def test_a_square_array_is_refused_until_its_orientation_is_declared(self, save, kind):
+        path = save(kind, LAB | {"data": SIGNALS[:, :8]})
+        with pytest.raises(FormatError, match="8 x 8.* fits both axes; declare 'orientation: channels_by_time'"):
+            read_header(path)
+        by_time = read_header(path, {"orientation": "channels_by_time"})
+        assert np.array_equal(channels_by_time(by_time), SIGNALS[:, :8])
+        by_channel = read_header(path, {"orientation": "time_by_channels"})
+        assert np.array_equal(channels_by_time(by_channel), SIGNALS[:, :8].T)
+
+    def test_a_channel_count_that_fits_no_axis_is_refused_with_the_shape(self, save, kind):
+        path = save(kind, LAB | {"data": SIGNALS[:7]})
+        with pytest.raises(FormatError, match="data is 7 x 50, and 2 rows of 3 .* make 8 channels, which fits no axis"):
+            read_header(path)
+
+    def test_a_declared_orientation_that_the_channel_count_contradicts_is_refused(self, save, kind):
+        with pytest.raises(FormatError, match="fits no axis in the declared orientation time_by_channels"):
+            read_header(save(kind, LAB | {"data": SIGNALS}), {"orientation": "time_by_channels"})
+
+    def test_a_recording_of_one_channel(self, save, kind):
+        path = save(kind, {"data": SIGNALS[:1]})
+        one = {"n_rows": 1, "n_columns": 1, "n_bncs": 0, "units": "uV", "sampling_rate": 100}
+        assert np.array_equal(channels_by_time(read_header(path, one)), SIGNALS[:1])
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+class TestAcquisition:
+    def test_the_values_of_the_lab_are_read(self, save, kind):
+        acquisition = read_header(save(kind, LAB | {"data": SIGNALS})).acquisition
+        assert (acquisition.n_rows, acquisition.n_columns, acquisition.n_bncs) == (2, 3, 1)
+        assert (acquisition.rate, acquisition.oversampling, acquisition.sampling_rate) == (1000, 4, 8000.0)
+        assert acquisition.units == "V"
+
+    def test_a_scalar_may_have_any_number_of_axes(self, save, kind):
+        shaped = LAB | {"Fs": np.array([[1000.0]]), "OSR": np.array([4.0]), "data": SIGNALS}
+        assert read_header(save(kind, shaped)).acquisition.rate == 1000
+
+    def test_what_is_missing_is_named_with_the_overrides_to_write(self, save, kind):
+        path = save(kind, {"data": SIGNALS})
+        with pytest.raises(
+            FormatError, match=r"holds data \(8 x 50\), but does not say sampling_rate, n_rows, .*units: <V"
+        ):
+            read_header(path)
+        declared = COUNTS | {"units": "mV", "sampling_rate": 1200}
+        acquisition = read_header(path, declared).acquisition
+        assert (acquisition.rate, acquisition.units, acquisition.n_channels) == (1200, "mV", 8)
+        assert acquisition.overrides == declared
+
+    def test_units_are_not_guessed_from_half_of_the_acquisition_properties(self, save, kind):
+        without = {name: value for name, value in LAB.items() if name != "sampRate"}
+        with pytest.raises(FormatError, match="does not say units"):
+            read_header(save(kind, without | {"data": SIGNALS}))
+
+    @pytest.mark.parametrize(("unit", "interval"), [("s", 0.001), ("ms", 1.0), ("us", 1000.0)])
+    def test_a_rate_can_be_an_interval_in_a_variable_with_its_unit_declared(self, save, kind, unit, interval):
+        declared = COUNTS | {"units": "V", "interval_variable": "si", "sampling_interval_unit": unit}
+        assert read_header(save(kind, {"data": SIGNALS, "si": interval}), declared).acquisition.rate == 1000
+
+    def test_a_rate_can_be_in_any_variable(self, save, kind):
+        path = save(kind, LAB | {"data": SIGNALS, "srate": 777.5})
+        assert float(read_header(path, {"rate_variable": "srate"}).acquisition.rate) == 777.5
+        with pytest.raises(FormatError, match=r"no variable 'srte' of numbers. Did you mean 'srate'\?"):
+            read_header(path, {"rate_variable": "srte"})
+        with pytest.raises(FormatError, match="data holds 400 values where one number is needed"):
+            read_header(path, {"rate_variable": "data"})
+
+    def test_a_rate_that_contradicts_the_others_is_refused_until_the_true_one_is_declared(self, save, kind):
+        path = save(kind, LAB | {"data": SIGNALS, "Fs": 500.0})
+        with pytest.raises(FormatError, match=r"says a rate of 500 Hz, but 8000 Hz over 2 rows .* make 1000 Hz"):
+            read_header(path)
+        acquisition = read_header(path, {"sampling_rate": 500}).acquisition
+        assert acquisition.rate == 500
+        assert acquisition.overrides == {"sampling_rate": 500}
+        assert acquisition.sampling_rate == 8000.0
+
+    def test_a_declared_oversampling_corrects_the_rate(self, save, kind):
+        assert read_header(save(kind, LAB | {"data": SIGNALS}), {"oversampling": 2}).acquisition.rate == 2000
+
+    @pytest.mark.parametrize(("name", "value"), [("numRow", 2.5), ("numRow", np.nan), ("numChan", 2.0), ("OSR", 0.0)])
+    def test_impossible_counts_are_refused(self, save, kind, name, value):
+        with pytest.raises(FormatError, match="declare"):
+            read_header(save(kind, LAB | {"data": SIGNALS, name: value}))
+
+    def test_columns_that_were_reordered_off_line_are_noted(self, save, kind):
+        header = read_header(save(kind, LAB | {"data": SIGNALS, "ELECTRODE": np.arange(3.0)}))
+        assert "reordered off-line" in header.acquisition.notes[0]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+class TestVariable:
+    def test_any_variable_can_be_declared_and_the_candidates_are_listed(self, save, kind):
+        path = save(kind, LAB | {"lfp": SIGNALS, "t": SIGNALS[0]})
+        with pytest.raises(FormatError, match=r"no variable 'data'. It holds lfp \(8 x 50\)"):
+            read_header(path)
+        assert np.array_equal(channels_by_time(read_header(path, {"variable": "lfp"})), SIGNALS)
+        with pytest.raises(FormatError, match=r"no variable 'lpf'. Did you mean 'lfp'\?"):
+            read_header(path, {"variable": "lpf"})
+
+    def test_what_cannot_be_signals_is_refused(self, save, kind):
+        for values in (SIGNALS.reshape(2, 4, 50), SIGNALS + 1j):
+            with pytest.raises(FormatError, match="data has shape|data is no array of real numbers"):
+                channels_by_time(read_header(save(kind, LAB | {"data": values})))
+
+    def test_no_samples_are_refused(self, save, kind):
+        with pytest.raises(FormatError):
+            read_header(save(kind, LAB | {"data": SIGNALS[:, :0]}))
+
+
+class TestEachFormat:
+    def test_integers_in_matlab_5_keep_the_dtype_that_they_have_in_matlab(self, save):
+        counts = save("v5", LAB | {"data": SIGNALS.astype("i2")})
+        assert read_header(counts).dtype == np.int16
+        packed = save("v5", LAB | {"data": np.ones((8, 50))})
+        assert read_header(packed).dtype == np.float64
+        assert channels_by_time(read_header(packed)).dtype == np.float64
+
+    def test_matlab_5_that_does_not_fit_the_memory_limit_is_refused_before_loading(self, save):
+        path = save("v5", LAB | {"data": np.zeros((8, 50_000))})
+        with (
+            override(memory_limit=4e6),
+            pytest.raises(MemoryBlowOutError, match=r"8 x 50000 of float64\) takes 6400000"),
+        ):
+            read_header(path)
+
+    def test_a_file_is_read_by_what_it_is_not_by_its_name(self, save, tmp_path):
+        old = save("v5", LAB | {"data": SIGNALS}).rename(tmp_path / "v73.h5")
+        new = save("v7.3", LAB | {"data": SIGNALS}).rename(tmp_path / "old.tdms")
+        assert (read_header(old).kind, read_header(new).kind) == ("Matlab 5", "Matlab v7.3")
+
+    def test_info_of_each_format_is_kept(self, tmp_path):
+        rec = SyntheticRecording("passthru", grid=(2, 3), seconds=1)
+        for path in (rec.write_mat73(tmp_path / "a"), rec.write_mat5(tmp_path / "b"), rec.write_hdf5(tmp_path / "c")):
+            info = read_header(path).acquisition.info
+            assert info == {"nrBNCs": 2.0, "SampleStripLength": 1.0, "Note": "synthetic recording"}
+
+    @pytest.mark.parametrize("kind", FORMATS)
+    def test_a_damaged_file_is_refused_in_one_sentence(self, save, kind):
+        path = save(kind, LAB | {"data": SIGNALS})
+        content = path.read_bytes()
+        for cut in range(520, len(content), 400):
+            path.write_bytes(content[:cut])
+            with pytest.raises(FormatError) as caught:
+                channels_by_time(read_header(path))
+            assert "\n" not in str(caught.value)
+
+    def test_a_matlab_file_with_overwritten_bytes_ends_in_no_error_of_another_kind(self, save):
+        rng = np.random.default_rng(0)
+        for kind in FORMATS:
+            content = save(kind, LAB | {"data": SIGNALS}).read_bytes()
+            for _ in range(60):
+                bad = bytearray(content)
+                place = int(rng.integers(0, len(bad) - 4))
+                bad[place : place + 4] = rng.bytes(4)
+                path = save(kind, {"data": SIGNALS})
+                path.write_bytes(bad)
+                try:
+                    read_header(path)
+                except (FormatError, MemoryBlowOutError):
+                    continue
+
+
+class TestCanonical:
+    def canonical(self, path, **extra):
+        acquisition = Acquisition(1000, 2, 3, 1, "mV", slope=0.5, sampling_rate=8000.0, overrides={"gain": 7}, **extra)
+        with h5py.File(path, "w") as file:
+            write_acquisition(file, acquisition)
+            file.attrs["orientation"] = "channels_by_time"
+            file["data"] = SIGNALS
+        return path
+
+    def test_our_own_file_is_read_as_it_says(self, tmp_path):
+        path = self.canonical(tmp_path / "raw.h5", notes=["a note"])
+        header = read_header(path)
+        with h5py.File(path, "r", locking=False) as file:
+            assert header.acquisition == read_acquisition(file)
+        assert np.array_equal(channels_by_time(header), SIGNALS)
+
+    def test_declared_values_join_those_declared_before(self, tmp_path):
+        header = read_header(self.canonical(tmp_path / "raw.h5"), {"sampling_rate": 250})
+        assert header.acquisition.rate == 250
+        assert header.acquisition.overrides == {"gain": 7, "sampling_rate": 250}
+
+    def test_a_mirror_is_no_raw_recording(self, tmp_path):
+        path = self.canonical(tmp_path / "rec_Fs500.h5")
+        with h5py.File(path, "a") as file:
+            file["electrode_channels"] = np.arange(6)
+        with pytest.raises(FormatError, match="is a mirror"):
+            read_header(path)
