@@ -146,6 +146,20 @@ class TestDemo:
         finally:
             config.write_text(before)
 
+    def test_another_mask_makes_no_mirror_again(self, study: Path) -> None:
+        mask = study / "config" / "masks" / "demo" / "2018-01-01_active.tsv"
+        mask.parent.mkdir(parents=True)
+        mask.write_text("recording\twhat\twhich\tkeep\treason\n*\tchannel\t0\tdrop\tby hand\n")
+        try:
+            assert planned(study) == {"mask_channels 2", "qc 2", "report 1", "all 1"}
+            config = study / "config" / "config.yaml"
+            before = config.read_text()
+            config.write_text(before.replace("masked: keep", "masked: nan"))
+            assert planned(study) == {"mask_channels 2", "mirror 2", "qc 2", "report 1", "all 1"}
+            config.write_text(before)
+        finally:
+            shutil.rmtree(mask.parent)
+
 
 class TestBadInputBeforeAnyJob:
     """A mistake that shows before any job ends the run with one sentence as the last line."""

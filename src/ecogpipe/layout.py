@@ -27,6 +27,7 @@ SEGMENTS = "segments"
 ELECTRODE_CHANNELS = "electrode_channels"
 CHANNEL_MASK = "channel_mask"
 SITES = "sites"
+SLOTS = "slots"
 ROW_UNITS = "row_units"
 NON_FINITE = "non_finite"
 

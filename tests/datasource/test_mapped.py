@@ -9,7 +9,7 @@ import pytest
 from ecogpipe.datasource.buffers import BufferBinder, HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.source import ArraySource
-from ecogpipe.errors import FormatError, JoinError, MaskError, MemoryBlowOutError
+from ecogpipe.errors import FormatError, JoinError, MaskError, MemoryBlowOutError, SettingsError
 from ecogpipe.params import override
 
 WHOLE = np.random.default_rng(0).standard_normal((12, 400))
@@ -153,9 +153,9 @@ def test_join1_what_does_not_fit_is_refused_with_the_reason(source, tmp_path):
 
     for name, different in {
         "electrode channels": other(),
-        "units scale": other(electrode_channels=ELECTRODES, units_scale=2.0),
+        "scale": other(electrode_channels=ELECTRODES, units_scale=2.0),
         "aligned": other(electrode_channels=ELECTRODES),
-        "transposed": other(electrode_channels=ELECTRODES[:1], transpose=not source.transposed),
+        "channel mask": other(electrode_channels=ELECTRODES, channel_mask=[True] * 4 + [False]),
     }.items():
         with pytest.raises(JoinError, match=name):
             source.join(different)
@@ -189,6 +189,32 @@ def test_a_dataset_that_is_not_there_is_named_with_the_nearest(tmp_path):
         MappedSource.from_hdf_sources(tmp_path / "text.h5", "data")
 
 
+def test_an_aligned_array_that_cannot_be_is_refused_at_once(source):
+    def with_aligned(name):
+        return MappedSource(source.data_buffer, aligned_arrays=[name], transpose=source.transposed)
+
+    with pytest.raises(FormatError, match="no dataset 'temprature'. Did you mean 'temperature'"):
+        with_aligned("temprature")
+    with pytest.raises(SettingsError, match="cannot be named 'shape'"):
+        with_aligned("shape")
+
+
+def test_a_file_that_is_open_with_locks_says_so(tmp_path):
+    with h5py.File(tmp_path / "recording.h5", "w") as file:
+        file["data"] = WHOLE
+    with h5py.File(tmp_path / "recording.h5"), pytest.raises(FormatError, match="open in this program already"):
+        MappedSource.from_hdf_sources(tmp_path / "recording.h5", "data")
+
+
+def test_a_closed_source_says_that_it_is_closed(tmp_path):
+    with h5py.File(tmp_path / "recording.h5", "w") as file:
+        file["data"] = WHOLE
+    source = MappedSource.from_hdf_sources(tmp_path / "recording.h5", "data")
+    source.close()
+    with pytest.raises(ValueError, match="is closed; open it again"):
+        source[:, :]
+
+
 def test_a_channel_that_is_not_there_is_refused(source):
     with pytest.raises(IndexError, match="there is no electrode channel 12"):
         MappedSource(source.data_buffer, [12], transpose=source.transposed)
@@ -201,3 +227,5 @@ def test_an_array_source_behaves_the_same():
     assert not array[:, ::2].any()
     np.testing.assert_array_equal(array[:, 1::2], WHOLE[[3, 7, 8, 9], 1::2])
     assert array.join(array).shape == (4, 800)
+    with pytest.raises(JoinError, match="dtype float32 in place of float64"):
+        array.join(ArraySource(WHOLE.astype("f4"), ELECTRODES))

@@ -51,13 +51,13 @@ def test_every_sensible_combination_of_options(source, writeable, mapped, compat
     assert isinstance(mirror, MappedSource if mapped else ArraySource)
     assert mirror.writeable is writeable
     assert mirror.shape == (4, 301)
-    assert mirror.dtype == ("f4" if writeable or mapped else "i2"), "the file's numbers, scaled where a source can be"
+    assert mirror.dtype == np.float32
+    assert mirror.file_dtype == ("i2" if mapped and not writeable else "f4")
     assert mirror.is_direct_map is not compatible
     assert (mirror.active_channels, mirror.electrode_channels) == (
         (ACTIVE, ELECTRODES) if compatible else ([0, 1, 2, 3], [0, 1, 2, 3])
     )
-    in_units = 0.5 if writeable or mapped else 1
-    np.testing.assert_array_equal(mirror[:, :], WHOLE[ACTIVE] * (in_units if copy in ("electrode", "all") else 0))
+    np.testing.assert_array_equal(mirror[:, :], WHOLE[ACTIVE] * (0.5 if copy in ("electrode", "all") else 0))
     for name, rows in {"temperature": [0], "bnc": BNC}.items():
         np.testing.assert_array_equal(
             getattr(mirror, name)[:, :], WHOLE[rows] * (1 if copy in ("aligned", "all") else 0)
@@ -65,7 +65,7 @@ def test_every_sensible_combination_of_options(source, writeable, mapped, compat
     if compatible and copy == "all":
         np.testing.assert_array_equal(mirror.of_rows([0, 2, 4], in_file_numbers=True)[:, :], WHOLE[[0, 2, 4]])
         mirror.set_channel_mask(None)
-        np.testing.assert_array_equal(mirror[2], WHOLE[7] * in_units, "a masked row keeps its signal")
+        np.testing.assert_array_equal(mirror[2], WHOLE[7] * 0.5, "a masked row keeps its signal")
     mirror.close()
 
 
@@ -127,6 +127,9 @@ def test_a_named_mirror_stays_and_is_not_overwritten(source, tmp_path):
     ("options", "sentence"),
     [
         ({"copy": "everything"}, "copy is 'everything'"),
+        ({"new_rate_ratio": 2.5}, "new_rate_ratio is 2.5; give an integer"),
+        ({"new_rate_ratio": 0}, "new_rate_ratio is 0"),
+        ({"mapped": False, "new_sources": {"data": np.zeros((4, 301), "i4")}}, "would round the mirror's float32"),
         ({"new_rate_ratio": 2, "copy": "all"}, "a lower rate needs a filter"),
         ({"writeable": False}, "stays empty"),
         ({"mapped": False, "filename": "x.h5"}, "belongs to a mapped mirror"),
@@ -149,3 +152,16 @@ def test_a_joined_source_mirrors_like_one(source):
     mirror = source.join(source).mirror(copy="all")
     np.testing.assert_array_equal(mirror[:, :], np.tile(WHOLE[ACTIVE] * 0.5, 2))
     np.testing.assert_array_equal(mirror.bnc[:, :], np.tile(WHOLE[BNC], 2))
+
+
+def test_an_array_that_is_given_stays_as_writeable_as_it_was(source):
+    data = np.empty((4, 301), dtype="f4")
+    mirror = source.mirror(mapped=False, writeable=False, copy="all", new_sources={"data": data})
+    assert data.flags.writeable
+    assert not mirror.writeable
+    np.testing.assert_array_equal(data, WHOLE[ACTIVE] * 0.5)
+
+
+def test_a_named_mirror_makes_its_folder(source, tmp_path):
+    source.mirror(filename=tmp_path / "new" / "mine.h5").close()
+    assert (tmp_path / "new" / "mine.h5").exists()

@@ -230,6 +230,7 @@ class TestScaling:
         ("change", "message"),
         [
             ({"NI_Scale[0]_Scale_Type": "Thermocouple"}, "a scale of type 'Thermocouple', which is not supported"),
+            ({"NI_Scale[0]_Linear_Input_Source": 0}, "takes its input from scale 0, which has none"),
             ({"NI_Scale[0]_Linear_Slope": "steep"}, "a property that should be a number and is not"),
         ],
     )
@@ -350,23 +351,23 @@ class TestDamage:
             whole(header)
 
 
-def test_a_chunk_larger_than_4_gb_is_found_where_it_is(tmp_path):
-    """Sparse on the disk: 2^31 bytes per channel, of which the last sample is 7."""
-    n_samples = 2**29
-    path = tmp_path / "large.tdms"
+def test_a_channel_that_begins_beyond_4_gb_is_found_where_it_is(tmp_path):
+    """Sparse on the disk: 2^31 bytes per channel, the first sample of the last channel is 7."""
+    n_samples, path = 2**29, tmp_path / "large.tdms"
     objects = [tdms_object(channel_path(c), plain_index("i4", n_samples)) for c in range(4)]
-    lead = segment(objects, flags=META_DATA | NEW_OBJECTS | RAW_DATA)
-    n_metadata = int.from_bytes(lead[20:28], "little")
-    lead = lead[:12] + (n_metadata + 16 * n_samples).to_bytes(8, "little") + lead[20:]
+    lead = segment(objects)
+    length = int.from_bytes(lead[20:28], "little") + 16 * n_samples
+    lead = head() + lead[:12] + length.to_bytes(8, "little") + lead[20:]
     with path.open("wb") as file:
-        file.write(head() + lead)
-        file.seek(16 * n_samples - 4, 1)
+        file.write(lead)
+        file.seek(len(lead) + 12 * n_samples)
         file.write((7).to_bytes(4, "little"))
+        file.truncate(len(lead) + 16 * n_samples)
     index = index_tdms(path)
     assert index.channels[channel_path(3)].n_values == n_samples
-    first, *_ = raw_blocks(path, index.runs, [channel_path(3)], 10, 10, np.dtype("i4"))
-    assert not first.any()
-    assert index.runs[-1].position + 4 * 4 * n_samples == path.stat().st_size
+    assert not index.truncated
+    (samples,) = raw_blocks(path, index.runs, [channel_path(3), channel_path(2)], 3, 3, np.dtype("i4"))
+    assert samples.tolist() == [[7, 0, 0], [0, 0, 0]]
 
 
 def test_daqmx_channels_in_one_wide_buffer_with_gaps(write):

@@ -204,7 +204,7 @@ class TestEachFormat:
         rng = np.random.default_rng(0)
         for kind in FORMATS:
             content = save(kind, LAB | {"data": SIGNALS}).read_bytes()
-            for _ in range(60):
+            for _ in range(40):
                 bad = bytearray(content)
                 place = int(rng.integers(0, len(bad) - 4))
                 bad[place : place + 4] = rng.bytes(4)

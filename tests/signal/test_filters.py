@@ -3,7 +3,7 @@ import pytest
 from scipy import signal
 
 from ecogpipe.errors import FilterError
-from ecogpipe.signal.filters import FilterSettings, as_settings, design_sos, padding_length, settling_samples
+from ecogpipe.signal.filters import FilterSettings, design_fir, design_sos, padding_length, settling_samples
 
 
 def two_pass_decibels(sos, frequency, rate):
@@ -74,8 +74,24 @@ def test_after_settling_the_padding_hardly_shows():
     assert np.abs(short[settled:] - long[20_000 + settled :]).max() < 0.02 * long.std()
 
 
-def test_settings_come_from_plain_values():
-    assert as_settings([2, None], 3, [60], 2.0) == FilterSettings((2, None), 3, (60,), 2.0)
-    assert as_settings(None, 3, None, 2.0).does_nothing
-    with pytest.raises(FilterError, match="no pair"):
-        as_settings([2], 3, None, 2.0)
+def test_a_fir_keeps_its_band_and_is_symmetric():
+    taps = design_fir(FilterSettings((5.0, 100.0), design="fir", transition=4.0), 1000)
+    frequency, response = signal.freqz(taps, worN=8192, fs=1000)
+    decibels = 20 * np.log10(np.abs(response) + 1e-12)
+    assert np.abs(decibels[(frequency > 7.1) & (frequency < 97.9)]).max() < 0.02
+    assert decibels[(frequency < 2.9) | (frequency > 102.1)].max() < -60
+    np.testing.assert_allclose(taps, taps[::-1], atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        (FilterSettings((5.0, 100.0), design="fir"), "transition of a FIR is None Hz wide"),
+        (FilterSettings((1.0, 100.0), design="fir", transition=4.0), "centred on the corners"),
+        (FilterSettings((5.0, 100.0), design="fir", transition=4.0, notches=(60.0,)), "neither notches"),
+        (FilterSettings((5.0, 600.0), design="fir", transition=4.0), "600 Hz is not between"),
+    ],
+)
+def test_a_fir_that_cannot_be_is_refused(wanted, sentence):
+    with pytest.raises(FilterError, match=sentence):
+        design_fir(wanted, 1000)

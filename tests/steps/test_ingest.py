@@ -12,6 +12,7 @@ from fractions import Fraction
 import h5py
 import numpy as np
 import pytest
+from nptdms import ChannelObject, GroupObject, TdmsWriter
 
 from ecogpipe.datasource.buffers import BufferBinder, HDF5Buffer
 from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError
@@ -177,11 +178,23 @@ class TestJoining:
         with pytest.raises(JoinError, match="its format is HDF5, not TDMS"):
             ingest([*double, rec.write_hdf5(tmp_path / "a.h5")], tmp_path / "raw.h5")
 
-    def test_the_gap_between_parts_with_known_starts_is_noted(self, tmp_path):
-        rec = SyntheticRecording("passthru", grid=(2, 2), seconds=1)
-        files = rec.write_tdms([tmp_path / "p0.tdms", tmp_path / "p1.tdms"])
-        raw = ingest(files, tmp_path / "raw.h5", declared={"start_time": "2020-01-01T00:00:00+00:00"})
-        assert "p1.tdms starts 0.500000 s before the end of p0.tdms" in acquisition_of(raw).notes
+    @pytest.mark.parametrize(
+        ("start", "gap"), [("00:00:01.75", "0.750000 s after"), ("00:00:00.5", "0.500000 s before")]
+    )
+    def test_the_gap_or_overlap_of_parts_with_known_starts_is_noted(self, tmp_path, start, gap):
+        files = [tmp_path / "p0.tdms", tmp_path / "p1.tdms"]
+        for path, clock in zip(files, ("00:00:00", start), strict=True):
+            group = GroupObject(
+                "g", {"SamplingRate": 100.0, "nrRows": 1, "nrColumns": 1, "nrBNCs": 0, "OverSampling": 1}
+            )
+            started = {"wf_start_time": np.datetime64(f"2020-01-01T{clock}")}
+            with TdmsWriter(str(path)) as writer:
+                writer.write_segment([group, ChannelObject("g", "c", np.arange(100.0), started)])
+        raw = ingest(files, tmp_path / "raw.h5")
+        assert f"p1.tdms starts {gap} the end of p0.tdms" in acquisition_of(raw).notes
+        assert acquisition_of(raw).start_time == "2020-01-01T00:00:00+00:00"
+        with h5py.File(raw, "r") as file:
+            assert file["segments"]["start_time"].astype("T")[0] == "2020-01-01T00:00:00+00:00"
 
 
 class TestRefusals:

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,11 +14,11 @@ from scipy import signal
 from ecogpipe import layout
 from ecogpipe.electrodes.channels import BncLine, read_channels
 from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
-from ecogpipe.electrodes.masks import read_mask
+from ecogpipe.electrodes.masks import read_mask, write_mask
 from ecogpipe.errors import FilterError, FormatError, RateError, SettingsError
 from ecogpipe.params import override
 from ecogpipe.signal.decimate import decimation_fir
-from ecogpipe.signal.filters import FilterSettings, design_sos
+from ecogpipe.signal.filters import FilterSettings, design_fir, design_sos
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mask_channels import mask_channels
@@ -181,6 +182,9 @@ def test_nan1_gaps_are_recorded_and_stay_gaps(recording, tmp_path):
         ({"rate": 200, "bandpas": [2, 80]}, SettingsError, "Did you mean 'bandpass'"),
         ({"rate": 200, "bandpass": [2, 100]}, FilterError, "100 Hz is not between 0 and the Nyquist frequency"),
         ({"rate": 200, "notches": [120]}, FilterError, "notch at 120 Hz"),
+        ({"rate": 200, "masked": "drop"}, SettingsError, "masked is 'drop'"),
+        ({"rate": 200, "bandpass": [2]}, FilterError, "is no pair"),
+        ({"rate": 200, "design": "fir", "bandpass": [5, 80]}, FilterError, "transition of a FIR is None"),
         ({"ratio": 500, "bandpass": [0.1, 0.5]}, FilterError, "has 12 samples at the new rate"),
     ],
 )
@@ -197,6 +201,76 @@ def test_prov2_a_recording_that_has_moved_away_from_its_files_says_so(recording,
     (tmp_path / "rec.h5").rename(tmp_path / "moved.h5")
     with pytest.raises(FormatError, match="rec.h5, which is not there; a study folder moves together"):
         mirrored(inputs)
+
+
+def test_a_causal_filter_never_looks_ahead(recording, inputs):
+    channels = read_channels(inputs[1])
+    path = mirror_recording(
+        *inputs, inputs[0].with_name("causal.h5"), name="c", settings=SETTINGS | {"phase": "causal"}
+    )
+    unfiltered = mirror_recording(*inputs, inputs[0].with_name("plain.h5"), name="p", settings={"rate": 200})
+    sos = design_sos(FilterSettings((2.0, 80.0)), 200)
+    plain = data_of(unfiltered)[channels.electrode_channels].astype("f8")
+    start = signal.sosfilt_zi(sos)[:, None, :] * plain[None, :, :1]
+    expected, _ = signal.sosfilt(sos, plain, zi=start)
+    np.testing.assert_allclose(data_of(path)[channels.electrode_channels], expected, atol=1e-5 * np.abs(plain).max())
+
+
+def test_a_fir_is_the_textbook(recording, inputs):
+    channels, wanted = read_channels(inputs[1]), {"design": "fir", "transition": 4.0, "bandpass": [5, 80]}
+    path = mirror_recording(*inputs, inputs[0].with_name("fir.h5"), name="f", settings={"rate": 200} | wanted)
+    unfiltered = mirror_recording(*inputs, inputs[0].with_name("plain.h5"), name="p", settings={"rate": 200})
+    taps = design_fir(FilterSettings((5.0, 80.0), design="fir", transition=4.0), 200)
+    plain = data_of(unfiltered)[channels.electrode_channels].astype("f8")
+    padded = np.pad(plain, ((0, 0), (len(taps) // 2,) * 2), "reflect", reflect_type="odd")
+    expected = np.array([np.convolve(row, taps, "valid") for row in padded])
+    np.testing.assert_allclose(data_of(path)[channels.electrode_channels], expected, atol=2e-6 * np.abs(plain).max())
+    with h5py.File(path) as file:
+        assert file.attrs["settling_samples"] == len(taps) // 2
+
+
+def test_masked_rows_keep_their_signal_unless_nan_is_asked_for(inputs, tmp_path):
+    channels, table = read_channels(inputs[1]), read_mask(inputs[2])
+    table.keep[[3, 40]] = False
+    reasons = tuple("by hand" if not keep else "" for keep in table.keep)
+    origins = tuple("manual" if not keep else "" for keep in table.keep)
+    mask = write_mask(tmp_path / "mask.tsv", replace(table, reasons=reasons, origins=origins))
+    kept = data_of(mirror_recording(*inputs[:2], mask, tmp_path / "keep.h5", name="k", settings=SETTINGS))
+    np.testing.assert_array_equal(kept, data_of(mirrored(inputs)))
+    wanted = SETTINGS | {"masked": "nan"}
+    emptied = data_of(mirror_recording(*inputs[:2], mask, tmp_path / "nan.h5", name="n", settings=wanted))
+    rows = channels.electrode_channels[[3, 40]]
+    assert np.isnan(emptied[rows]).all()
+    np.testing.assert_array_equal(np.delete(emptied, rows, axis=0), np.delete(kept, rows, axis=0))
+
+
+@pytest.mark.parametrize("ratio", [1, 5])
+def test_mux1_with_skew_correction_a_plane_wave_keeps_its_direction_and_speed(ratio, tmp_path):
+    """A wave that all rows meet at once: the slots of the multiplexer tilt it, and the correction takes that off."""
+    rate, n_rows, n_columns, hz = 1000, 16, 6, 40.0
+    frames = np.arange(8000) + (np.arange(n_rows * n_columns) % n_rows)[:, None] / n_rows
+    phases = 0.3 * (np.arange(n_rows * n_columns) // n_rows)[:, None]
+    raw, channels = tmp_path / "raw.h5", tmp_path / "channels.tsv"
+    with h5py.File(tmp_path / "wave.h5", "w") as file:
+        file["data"] = np.sin(2 * np.pi * hz / rate * frames - phases)
+    declared = {"n_rows": n_rows, "n_columns": n_columns, "n_bncs": 0, "units": "V", "sampling_rate": rate}
+    ingest([tmp_path / "wave.h5"], raw, declared=declared)
+    map_channels(raw, channels, daq="passthru", headstage="", electrode="", declared={"gain": 1})
+
+    def phase_of_each_site(correct_skew):
+        wanted = {"ratio": ratio, "correct_skew": correct_skew}
+        path = mirror_recording(raw, channels, None, tmp_path / f"{correct_skew}.h5", name="x", settings=wanted)
+        with h5py.File(path) as file:
+            np.testing.assert_array_equal(file["slots"], np.tile(np.arange(n_rows), n_columns))
+        inner = data_of(path)[:, 200 // ratio : -200 // ratio]
+        turns = np.exp(-2j * np.pi * hz / rate * ratio * np.arange(inner.shape[1]))
+        return np.angle(inner @ turns).reshape(n_columns, n_rows)
+
+    skewed, corrected = phase_of_each_site(False), phase_of_each_site(True)
+    per_row = 2 * np.pi * hz / rate / n_rows
+    np.testing.assert_allclose(np.diff(np.unwrap(skewed, axis=1), axis=1), per_row, rtol=0.01)
+    np.testing.assert_allclose(np.diff(np.unwrap(corrected, axis=1), axis=1), 0, atol=0.01 * per_row)
+    np.testing.assert_allclose(np.diff(np.unwrap(corrected, axis=0), axis=0), -0.3, rtol=0.01)
 
 
 MEASURE = """

@@ -87,6 +87,13 @@ def get_manual_mask(wildcards) -> list[str]:
     return [str(mask)] if mask.exists() else []
 
 
+def get_mask_of_mirror(wildcards) -> str:
+    """Return the mask of a recording; a new one makes a mirror again only where masked rows change what it holds."""
+    mask = "<results>/{subject}/{session}/{recording}/mask.tsv"
+    settings = config["mirrors"][wildcards.mirror]
+    return mask if settings["reference"] != "none" or settings["masked"] == "nan" else ancient(mask)
+
+
 def get_acquisition(wildcards) -> dict:
     return get_recording(wildcards).acquisition_overrides
 

@@ -9,7 +9,7 @@ rule mirror:
         raw="<results>/{subject}/{session}/{recording}/raw.h5",
         linked=get_linked_files,
         channels="<results>/{subject}/{session}/{recording}/channels.tsv",
-        mask="<results>/{subject}/{session}/{recording}/mask.tsv",
+        mask=get_mask_of_mirror,
     output:
         mirror="<results>/{subject}/{session}/{recording}/{recording}_{mirror}.h5",
     log:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from ecogpipe.datasource.chunks import ChunkReader, inflates
 from ecogpipe.datasource.contiguous import ContiguousReader, lies_in_one_piece
 from ecogpipe.datasource.slicing import (
+    AxisIndex,
     IntArray,
     Span,
     Window,
@@ -91,7 +92,10 @@ class Buffer(ABC):
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Array:
-        axes = parse_key(key, self.shape)
+        return self.read(parse_key(key, self.shape))
+
+    def read(self, axes: Sequence[AxisIndex]) -> Array:
+        """Return what `axes` select; an int takes its axis away."""
         kept = [keep_axis(index) for index in axes]
         out = np.empty([len(index) for index in kept], self.dtype)
         self.read_into(kept, out)
@@ -177,6 +181,8 @@ class HDF5Buffer(Buffer):
 
     def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
         """Read what `axes` select into `out`."""
+        if not self._dataset.id.valid:
+            raise ValueError("The file of this source is closed; open it again.")
         for rows, columns in self._pieces(axes):
             if rows.is_whole and columns.is_whole:
                 self._read_window((rows.window, columns.window), out[rows.into, columns.into])
@@ -216,7 +222,12 @@ class HDF5Buffer(Buffer):
                 yield from ((rows, part) for part in self._cut(axes, 1, columns.window, rows.length))
 
     def _span_pairs(self, axes: Sequence[KeptAxis]) -> Iterator[tuple[Span, Span]]:
-        return product(spans(axes[0], self._hole(0, axes)), spans(axes[1], self._hole(1, axes)))
+        rows = spans(axes[0], self._hole(0, axes))
+        if isinstance(self._reader, ContiguousReader) and self._reader.has_short_rows:
+            # Whole rows are read in place; parts of them would be many requests, or be read and copied.
+            whole = span_in(axes[1], (0, self.shape[1]))
+            return product(rows, [] if whole is None else [whole])
+        return product(rows, spans(axes[1], self._hole(1, axes)))
 
     def _cut(self, axes: Sequence[KeptAxis], along: int, window: Window, across: int) -> Iterator[Span]:
         anchor = self.chunks[along] if self.chunks else 1
@@ -376,6 +387,11 @@ def open_hdf5(path: str | Path, writeable: bool = False) -> h5py.File:
             raise FormatError(
                 f"{path}: is locked by another program, or its disk knows no locks (errno {error.errno}); close "
                 "the other program, or set HDF5_USE_FILE_LOCKING=FALSE where no other program writes to it."
+            ) from error
+        if "locking flag" in str(error):
+            raise FormatError(
+                f"{path}: is open in this program already, with another setting of locks; close it there, hand the "
+                "open file over, or open it with h5py.File(path, 'r', locking=False)."
             ) from error
         raise FormatError(f"{path}: cannot be opened as HDF5; it is damaged, or of another format.") from error
 

@@ -48,6 +48,11 @@ class ContiguousReader:
         self._dtype = dataset.dtype
         self._item_bytes = int(dataset.dtype.itemsize)
 
+    @property
+    def has_short_rows(self) -> bool:
+        """Whether whole rows are read as fast as parts of them."""
+        return self._n_columns * self._item_bytes <= _SHORT_ROW_BYTES
+
     def transient_bytes(self, windows: tuple[Window, Window]) -> int:
         """Bytes that reading a window takes beside its result: a group of rows, where rows are read whole."""
         return 0 if self._reads_in_place(windows) else self._group_rows() * self._n_columns * self._item_bytes
@@ -83,7 +88,7 @@ class ContiguousReader:
 
     def _fetch(self, position: int, out: npt.NDArray[Any]) -> None:
         """Fill a contiguous array with the values from `position` on."""
-        left = out.view("u1").reshape(-1).data
+        left = out.data.cast("B")
         place = self._offset + position * self._item_bytes
         while left:
             n_bytes = os.preadv(self._handle, [left], place)

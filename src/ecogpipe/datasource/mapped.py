@@ -12,7 +12,6 @@ import numpy.typing as npt
 from ecogpipe.datasource.buffers import Buffer, BufferBinder, HDF5Buffer
 from ecogpipe.datasource.slicing import (
     AxisIndex,
-    as_slice,
     check_one_list,
     compose,
     count,
@@ -21,8 +20,8 @@ from ecogpipe.datasource.slicing import (
     parse_key,
     result_shape,
 )
-from ecogpipe.datasource.source import Array, ElectrodeDataSource, checked_mask
-from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, nearest
+from ecogpipe.datasource.source import Array, ElectrodeDataSource, check_joinable, checked_mask
+from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError, nearest
 from ecogpipe.params import load_params
 
 Scale: TypeAlias = float | tuple[float, float]
@@ -84,6 +83,7 @@ class MappedSource(ElectrodeDataSource):
         self._slices_are_maps = False
         self._aligned = tuple(aligned_arrays)
         self.aligned_arrays = tuple(_aligned_name(spec) for spec in self._aligned)
+        self._check_aligned()
 
     @classmethod
     def from_hdf_sources(
@@ -155,6 +155,11 @@ class MappedSource(ElectrodeDataSource):
         return self.data_buffer.dtype
 
     @property
+    def _join_facts(self) -> dict[str, Any]:
+        own = {"time axis": self._time_axis, "scale": self._units_scale}
+        return own | super()._join_facts | {"aligned arrays": self._aligned}
+
+    @property
     def aligned_rows(self) -> dict[str, list[int]]:
         """Aligned arrays that are rows of the buffer, by name."""
         return {spec[0]: list(spec[1]) for spec in self._aligned if not isinstance(spec, str)}
@@ -186,7 +191,7 @@ class MappedSource(ElectrodeDataSource):
         axes = self._parsed(key)
         buffer_axes = self._buffer_axes(axes)
         self._check_axes(buffer_axes)
-        raw = self.data_buffer[tuple(_as_key(index) for index in buffer_axes)]
+        raw = self.data_buffer.read(buffer_axes)
         oriented = raw.T if self.transposed else raw
         values = oriented if self._units_scale is None else _scaled(oriented, *self._units_scale, self._dtype)
         return values if values.ndim or _has_ellipsis(key) else values[()]
@@ -237,14 +242,7 @@ class MappedSource(ElectrodeDataSource):
         """
         if not isinstance(other, MappedSource):
             raise JoinError(f"A mapped source can be joined with a mapped source, not with {type(other).__name__}.")
-        for what in ("transposed", "units_scale", "electrode_channels", "_aligned"):
-            one, two = getattr(self, what), getattr(other, what)
-            if one != two:
-                name = what.strip("_").replace("_", " ")
-                raise JoinError(
-                    f"{other.data_buffer.filename} cannot follow {self.data_buffer.filename}: its {name} is {two}, "
-                    f"not {one}."
-                )
+        check_joinable(self, other, f"{other.data_buffer.filename} cannot follow {self.data_buffer.filename}")
         binder = BufferBinder([self.data_buffer, other.data_buffer], axis=self._time_axis)
         return self._derived(binder, self.electrode_channels, self._mask, self._aligned)
 
@@ -326,8 +324,7 @@ class MappedSource(ElectrodeDataSource):
     def _open_aligned(self, spec: Aligned) -> "MappedSource":
         if not isinstance(spec, str):
             return MappedSource(self.data_buffer, spec[1], transpose=self.transposed)
-        parts = self.data_buffer.buffers if isinstance(self.data_buffer, BufferBinder) else [self.data_buffer]
-        buffers: list[Buffer] = [_sibling(part, spec) for part in parts]
+        buffers: list[Buffer] = [HDF5Buffer(_sibling_dataset(part, spec)) for part in self._buffer_parts()]
         buffer = buffers[0] if len(buffers) == 1 else BufferBinder(buffers, axis=self._time_axis)
         if buffer.shape[self._time_axis] != self.n_samples:
             raise FormatError(
@@ -335,6 +332,20 @@ class MappedSource(ElectrodeDataSource):
                 "of the signals."
             )
         return MappedSource(buffer, transpose=self.transposed)
+
+    def _check_aligned(self) -> None:
+        for name in self.aligned_arrays:
+            if hasattr(type(self), name) or name in self.__dict__:
+                raise SettingsError(
+                    f"An aligned array cannot be named {name!r}, as sources have that attribute already."
+                )
+        for spec in self._aligned:
+            if isinstance(spec, str):
+                for part in self._buffer_parts():
+                    _sibling_dataset(part, spec)
+
+    def _buffer_parts(self) -> list[Buffer]:
+        return self.data_buffer.buffers if isinstance(self.data_buffer, BufferBinder) else [self.data_buffer]
 
     def _checked_channels(self, channels: Sequence[int] | None) -> list[int]:
         n_rows = self.n_file_rows
@@ -349,17 +360,19 @@ class MappedSource(ElectrodeDataSource):
 
 
 def _buffer(file: h5py.File | str | Path, name: str) -> HDF5Buffer:
-    if not isinstance(file, h5py.File):
-        return HDF5Buffer.open(file, name)
+    return HDF5Buffer(_dataset(file, name)) if isinstance(file, h5py.File) else HDF5Buffer.open(file, name)
+
+
+def _dataset(file: h5py.File, name: str) -> h5py.Dataset:
     if not isinstance(file.get(name), h5py.Dataset):
         raise FormatError(f"{file.filename}: has no dataset {name!r}. {nearest(name, file)}")
-    return HDF5Buffer(file[name])
+    return file[name]
 
 
-def _sibling(part: Buffer, name: str) -> HDF5Buffer:
+def _sibling_dataset(part: Buffer, name: str) -> h5py.Dataset:
     if not isinstance(part, HDF5Buffer):
         raise FormatError(f"{part.filename}: the aligned array {name!r} can only be found beside an HDF5 dataset.")
-    return _buffer(part.dataset.file, name)
+    return _dataset(part.dataset.file, name)
 
 
 def _aligned_name(spec: Aligned) -> str:
@@ -382,10 +395,6 @@ def _scaled(raw: Array, offset: float, scale: float, dtype: np.dtype[Any]) -> Ar
         values += offset
     values *= scale
     return values.astype(dtype, copy=False)
-
-
-def _as_key(index: AxisIndex) -> Any:
-    return as_slice(index) if isinstance(index, range) else index
 
 
 def _has_ellipsis(key: Any) -> bool:

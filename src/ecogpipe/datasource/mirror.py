@@ -44,7 +44,7 @@ def mirror(
         Integer ratio to the mirror's lower rate. Such a mirror is empty; `batch_change_rate` fills it.
     writeable
         A writeable mirror has the `floating_point` precision and the units of the source; one that is not has the
-        numbers of the source's file and the scale of the source.
+        dtype of the source: a mapped one the numbers of its file, with its scale.
     mapped
         Whether the mirror is mapped onto a file, or an `ArraySource` in memory.
     channel_compatible
@@ -66,12 +66,14 @@ def mirror(
     MemoryBlowOutError
         If a mirror in memory does not fit into the memory limit.
     """
-    ratio = 1 if new_rate_ratio is None else new_rate_ratio
+    ratio = _checked_ratio(new_rate_ratio)
     _check_options(ratio, writeable, mapped, filename, copy, new_sources)
     layout_of = _Compatible(source) if channel_compatible else _ActiveRows(source)
     shapes = layout_of.shapes(decimated_length(source.n_samples, ratio))
-    dtype = np.dtype(load_params().dtype) if writeable else source.file_dtype
-    tasks = layout_of.copies(copy, in_file_numbers=not writeable)
+    in_file_numbers = mapped and not writeable
+    read_only_dtype = source.file_dtype if mapped else source.dtype
+    dtype = np.dtype(load_params().dtype) if writeable else read_only_dtype
+    tasks = layout_of.copies(copy, in_file_numbers)
     if not mapped:
         arrays = _allocate(shapes, dtype, new_sources or {})
         _run(tasks, arrays)
@@ -169,6 +171,10 @@ def _allocate(shapes: Shapes, dtype: np.dtype[Any], given: Mapping[str, Array]) 
             raise SettingsError(f"The mirror has no array {name!r}. {nearest(name, shapes)}")
         if array.shape != shapes[name]:
             raise SettingsError(f"new_sources[{name!r}] has shape {array.shape}, the mirror needs {shapes[name]}.")
+        if not np.can_cast(dtype, array.dtype, "same_kind"):
+            raise SettingsError(
+                f"new_sources[{name!r}] holds {array.dtype}, which would round the mirror's {dtype}; give it {dtype}."
+            )
     missing = {name: shape for name, shape in shapes.items() if name not in given}
     n_bytes = sum(rows * length for rows, length in missing.values()) * dtype.itemsize
     limit = load_params().memory_limit
@@ -184,7 +190,10 @@ def _in_memory(arrays: Mapping[str, Array], rows: _ActiveRows, writeable: bool) 
     data = arrays[layout.DATA]
     inside = {name: data[indices] for name, indices in rows.rows_inside.items()}
     beside = {name: array for name, array in arrays.items() if name != layout.DATA}
-    data.flags.writeable = writeable
+    if not writeable:
+        # A view: an array that was given stays as writeable as it was.
+        data = data.view()
+        data.flags.writeable = False
     return ArraySource(data, rows.electrode_channels, rows.mask, beside | inside)
 
 
@@ -193,7 +202,16 @@ def _new_path(filename: str | Path) -> Path:
         return scratch_path(".h5")
     if Path(filename).exists():
         raise OutputError(f"{filename}: is there already; choose another name, or remove it first.")
+    Path(filename).parent.mkdir(parents=True, exist_ok=True)
     return Path(filename)
+
+
+def _checked_ratio(ratio: int | None) -> int:
+    if ratio is None:
+        return 1
+    if not isinstance(ratio, int | np.integer) or ratio < 1:
+        raise SettingsError(f"new_rate_ratio is {ratio!r}; give an integer of 1 or more.")
+    return int(ratio)
 
 
 def _check_options(
@@ -205,7 +223,7 @@ def _check_options(
     new_sources: Mapping[str, Array] | None,
 ) -> None:
     if copy not in COPIES:
-        raise SettingsError(f"copy is {copy!r}. {nearest(copy, COPIES)}")
+        raise SettingsError(f"copy is {copy!r}. {nearest(copy, COPIES[1:])} An empty text copies nothing.")
     if ratio > 1 and copy:
         raise SettingsError(
             f"copy={copy!r} cannot go with new_rate_ratio={ratio}: a lower rate needs a filter; make the mirror "

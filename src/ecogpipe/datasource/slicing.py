@@ -90,10 +90,10 @@ def covering_windows(index: AxisIndex, gap: int) -> list[Window]:
     if isinstance(index, int) or (isinstance(index, range) and abs(index.step) <= gap):
         return [bounds(index)]
     positions = np.unique(np.asarray(index, dtype=np.intp))
-    breaks = np.flatnonzero(np.diff(positions) > gap)
-    starts = positions[np.concatenate(([0], breaks + 1))]
-    stops = positions[np.concatenate((breaks, [len(positions) - 1]))] + 1
-    return [(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]
+    breaks = np.flatnonzero(positions[1:] - positions[:-1] > gap)
+    starts = positions[np.concatenate(([0], breaks + 1))].tolist()
+    stops = (positions[np.concatenate((breaks, [len(positions) - 1]))] + 1).tolist()
+    return list(zip(starts, stops, strict=True))
 
 
 def split_window(window: Window, length: int, anchor: int = 1) -> Iterator[Window]:
@@ -146,7 +146,7 @@ class Span:
 def spans(index: range | IntArray, gap: int) -> list[Span]:
     """Return the windows that hold every selected position; holes shorter than `gap` are read over."""
     windows = covering_windows(index, gap)
-    if isinstance(index, np.ndarray) and len(windows) > 1 and (np.diff(index) > 0).all():
+    if isinstance(index, np.ndarray) and len(windows) > 1 and (index[1:] > index[:-1]).all():
         return _ascending_spans(index, windows)
     found = (span_in(index, window) for window in windows)
     return [span for span in found if span is not None]
@@ -156,9 +156,16 @@ def _ascending_spans(index: IntArray, windows: list[Window]) -> list[Span]:
     """As `spans`; of a list in ascending order, each window holds a stretch, found without searching the whole."""
     borders = np.searchsorted(index, [start for start, _ in windows]).tolist() + [len(index)]
     return [
-        _span(window, slice(low, high, 1), _as_run(index[low:high] - window[0]))
+        _ascending_span(index[low:high], window, low)
         for window, low, high in zip(windows, borders, borders[1:], strict=False)
     ]
+
+
+def _ascending_span(positions: IntArray, window: Window, first_place: int) -> Span:
+    start, stop = window
+    is_whole = len(positions) == stop - start
+    into = slice(first_place, first_place + len(positions), 1)
+    return Span(window, into, slice(0, stop - start, 1) if is_whole else positions - start, is_whole)
 
 
 def span_in(index: range | IntArray, window: Window) -> Span | None:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ecogpipe.datasource import blocks, reductions
 from ecogpipe.datasource.slicing import as_slice, check_one_list, compose, outer, parse_key
-from ecogpipe.errors import MaskError
+from ecogpipe.errors import JoinError, MaskError
+from ecogpipe.signal.filters import FilterSettings, design_sos
 
 Array: TypeAlias = npt.NDArray[Any]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -264,6 +265,16 @@ class ElectrodeDataSource(ABC):
 
     # -- new sources
 
+    @property
+    def _join_facts(self) -> dict[str, Any]:
+        """What has to be the same in sources that are joined."""
+        return {
+            "dtype": self.dtype,
+            "electrode channels": self.electrode_channels,
+            "channel mask": self._mask.tolist(),
+            "aligned arrays": self.aligned_arrays,
+        }
+
     @abstractmethod
     def join(self, other: Self) -> "ElectrodeDataSource":
         """Return a source of this one's samples followed by those of `other`."""
@@ -282,6 +293,83 @@ class ElectrodeDataSource(ABC):
         from ecogpipe.datasource.mirror import mirror
 
         return mirror(self, new_rate_ratio, writeable, mapped, channel_compatible, filename, copy, new_sources)
+
+    def filter_array(
+        self,
+        rate: float,
+        bandpass: tuple[float | None, float | None],
+        order: int = 3,
+        out: "ElectrodeDataSource | Array | None" = None,
+    ) -> "ElectrodeDataSource | Array":
+        """Band-pass the active channels with zero phase, equal to SciPy's sosfiltfilt on the whole.
+
+        Parameters
+        ----------
+        rate
+            Sampling rate of the source in Hz.
+        bandpass
+            (low, high) corners in Hz, -6 dB each; None leaves a side open.
+        order
+            Order of the Butterworth filter, per pass.
+        out
+            A writeable source or an array that takes the result; None filters in place.
+
+        Returns
+        -------
+        ElectrodeDataSource or ndarray
+            Where the result is.
+
+        Raises
+        ------
+        FilterError
+            If the filter cannot be built, or the source is shorter than its padding.
+        SettingsError
+            If `out` has another shape, or nothing can be written to it.
+        """
+        return self._filtered(FilterSettings(bandpass, order), rate, out)
+
+    def notch_filter(
+        self,
+        rate: float,
+        frequencies: Sequence[float],
+        width: float = 2.0,
+        out: "ElectrodeDataSource | Array | None" = None,
+    ) -> "ElectrodeDataSource | Array":
+        """Take frequencies (Hz) out of the active channels with zero phase; see `filter_array` for `rate` and `out`."""
+        return self._filtered(FilterSettings(notches=tuple(frequencies), notch_width=width), rate, out)
+
+    def batch_change_rate(
+        self, ratio: int, new_source: "ElectrodeDataSource | Array | None" = None
+    ) -> "ElectrodeDataSource | Array":
+        """Bring the active channels to a rate lower by an integer ratio, without aliasing and without delay.
+
+        Parameters
+        ----------
+        ratio
+            Integer ratio of the rates.
+        new_source
+            A writeable source or an array that takes the result, e.g. ``source.mirror(new_rate_ratio=ratio)``; None
+            makes that mirror.
+
+        Returns
+        -------
+        ElectrodeDataSource or ndarray
+            Where the result is.
+        """
+        from ecogpipe.datasource.filtering import decimate_source
+
+        target = self.mirror(new_rate_ratio=ratio) if new_source is None else new_source
+        decimate_source(self, ratio, target)
+        return target
+
+    def _filtered(
+        self, settings: FilterSettings, rate: float, out: "ElectrodeDataSource | Array | None"
+    ) -> "ElectrodeDataSource | Array":
+        from ecogpipe.datasource.filtering import filter_source
+
+        target = self if out is None else out
+        filter_source(self, design_sos(settings, rate), target)
+        return target
 
     def close(self) -> None:  # noqa: B027  # most sources hold no file
         """Let go of files that the source itself opened."""
@@ -374,6 +462,7 @@ class ArraySource(ElectrodeDataSource):
 
     def join(self, other: Self) -> "ArraySource":
         """Return a source of this one's samples followed by those of `other`, in memory."""
+        check_joinable(self, other, "The second source cannot follow the first")
         aligned = {
             name: np.concatenate([getattr(self, name), getattr(other, name)], -1) for name in self.aligned_arrays
         }
@@ -388,6 +477,20 @@ class ArraySource(ElectrodeDataSource):
         return (
             (row_key, time_key) if isinstance(row_key, int) or isinstance(time_key, int) else outer(row_key, time_key)
         )
+
+
+def check_joinable(first: ElectrodeDataSource, other: ElectrodeDataSource, claim: str) -> None:
+    """Refuse to join sources that differ in more than their samples.
+
+    Raises
+    ------
+    JoinError
+        With the `claim` that they cannot be joined, and the first thing in which they differ.
+    """
+    for what, one in first._join_facts.items():
+        two = other._join_facts[what]
+        if one != two:
+            raise JoinError(f"{claim}: {what} {two} in place of {one}; make them the same first.")
 
 
 def checked_mask(mask: npt.ArrayLike | None, n_electrodes: int) -> Mask:

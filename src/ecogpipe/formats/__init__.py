@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from ecogpipe.errors import FormatError
 from ecogpipe.formats.acquisition import check_declared
 from ecogpipe.formats.hdf5 import read_hdf5
@@ -19,6 +17,7 @@ from ecogpipe.formats.tdms import read_tdms
 __all__ = ["Header", "read_header"]
 
 _TDMS, _TDMS_INDEX = b"TDSm", b"TDSh"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _MATLAB5_VERSIONS = (b"\x00\x01IM", b"\x01\x00MI")
 _HEAD_BYTES = 128
 
@@ -50,12 +49,25 @@ def _reader_of(path: Path) -> Reader:
         return read_tdms
     if head.startswith(_TDMS_INDEX):
         raise FormatError(f"{path}: is the index of a TDMS file, without its samples; name the .tdms file itself.")
-    if h5py.is_hdf5(path):
+    if _is_hdf5(path):
         return read_hdf5
     if head[124:128] in _MATLAB5_VERSIONS:
         return read_matlab5
     found = "is empty" if not head else f"begins with {head[:8]!r}"
     raise FormatError(f"{path}: {found}, so it is no TDMS, Matlab or HDF5 file; name the file of the recording.")
+
+
+def _is_hdf5(path: Path) -> bool:
+    """Whether HDF5's signature is where it may be: at 0, 512, 1024, 2048... bytes, after a user block."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        offset = 0
+        while offset < size:
+            file.seek(offset)
+            if file.read(len(_HDF5)) == _HDF5:
+                return True
+            offset = max(512, 2 * offset)
+    return False
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -45,9 +45,35 @@ def decimation_fir(ratio: int) -> Array:
         raise RateError(f"A ratio of {ratio} does not lower a rate; give an integer of 1 or more.")
     if ratio == 1:
         return np.ones(1)
-    n_taps, beta = signal.kaiserord(_STOP_BAND_DB, _TRANSITION / ratio)
-    taps = signal.firwin(n_taps | 1, 1 / ratio, window=("kaiser", beta))
+    taps = signal.firwin(_n_taps(ratio), 1 / ratio, window=("kaiser", _beta()))
     return np.asarray(taps / taps.sum(), dtype=np.float64)
+
+
+def skewed_fir(ratio: int, delay: float) -> Array:
+    """Return the taps of `decimation_fir` that also interpolate at `delay` samples earlier, with a DC gain of 1.
+
+    Output k stands for the signal at sample ``k * ratio - delay``: the same filter, sampled between its taps.
+
+    Parameters
+    ----------
+    ratio
+        Integer ratio of the rates; for 1 the filter is flat to 0.8 of the Nyquist frequency.
+    delay
+        Fraction of a sample, 0 to 1; 0 gives a filter that does not shift.
+    """
+    half = _n_taps(ratio) // 2
+    distance = half - np.arange(2 * half + 1) - delay
+    window = np.i0(_beta() * np.sqrt(np.clip(1 - (distance / half) ** 2, 0, None)))
+    taps = np.sinc(distance / ratio) * np.where(np.abs(distance) <= half, window, 0)
+    return np.asarray(taps / taps.sum(), dtype=np.float64)
+
+
+def _n_taps(ratio: int) -> int:
+    return int(signal.kaiserord(_STOP_BAND_DB, _TRANSITION / ratio)[0]) | 1
+
+
+def _beta() -> float:
+    return float(signal.kaiser_beta(_STOP_BAND_DB))
 
 
 class Decimator:
@@ -59,6 +85,8 @@ class Decimator:
         Integer ratio of the rates.
     n_samples
         Samples that will arrive in all.
+    taps
+        Taps to use in place of `decimation_fir`, an odd number of them, the last one for the newest sample.
 
     Notes
     -----
@@ -73,8 +101,8 @@ class Decimator:
     (1, 50)
     """
 
-    def __init__(self, ratio: int, n_samples: int) -> None:
-        self._taps = decimation_fir(ratio)
+    def __init__(self, ratio: int, n_samples: int, taps: Array | None = None) -> None:
+        self._taps = decimation_fir(ratio) if taps is None else taps
         self._ratio, self._n_samples = ratio, n_samples
         self._hop = _TILE_OUTPUTS * ratio
         self._reach = self._hop - ratio + len(self._taps)
@@ -96,7 +124,7 @@ class Decimator:
         if self._arrived > self._n_samples:
             raise ValueError(f"{self._arrived} samples have arrived, {self._n_samples} were announced.")
         block = block.astype(np.float64, copy=False)
-        if self._ratio == 1:
+        if len(self._taps) == 1:
             return block
         last = self._arrived == self._n_samples
         outputs = [output for piece in self._ends.push(block, last) for output in self._consume(piece)]
@@ -196,7 +224,6 @@ def _banded(taps: Array, ratio: int) -> Array:
     reach = (_TILE_OUTPUTS - 1) * ratio + len(taps)
     band = np.zeros((reach, _TILE_OUTPUTS))
     for output in range(_TILE_OUTPUTS):
-        # Taps are symmetric, so that correlation is convolution.
         band[output * ratio : output * ratio + len(taps), output] = taps
     return band
 

@@ -1,6 +1,5 @@
 """Filters as second-order sections: designed, checked for stability, and described by how far their padding shows."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, TypeAlias
@@ -12,6 +11,11 @@ from scipy import signal
 from ecogpipe.errors import FilterError
 
 Array: TypeAlias = npt.NDArray[np.float64]
+Design: TypeAlias = Literal["butterworth", "fir"]
+Phase: TypeAlias = Literal["zero", "causal"]
+
+_FIR_STOP_BAND_DB = 64.0
+"""Attenuation that the window is designed for; what is measured stays above 60 dB, ripples of two bands added."""
 
 _SETTLED = 0.01
 """Share of the padding's effect that may be left where a filter counts as settled."""
@@ -31,12 +35,21 @@ class FilterSettings:
         Frequencies in Hz to take out.
     notch_width : float
         Width of a notch in Hz, at -3 dB of one pass.
+    design : {'butterworth', 'fir'}
+        Butterworth sections, or a windowed linear-phase FIR whose transition bands are `transition` wide.
+    phase : {'zero', 'causal'}
+        Forwards and backwards, or forwards only. A FIR is always of zero phase.
+    transition : float or None
+        Width in Hz of the transition bands of a FIR, centred on the corners.
     """
 
     bandpass: tuple[float | None, float | None] = (None, None)
     order: int = 3
     notches: tuple[float, ...] = ()
     notch_width: float = 2.0
+    design: Design = "butterworth"
+    phase: Phase = "zero"
+    transition: float | None = None
 
     @property
     def does_nothing(self) -> bool:
@@ -66,38 +79,74 @@ def design_sos(settings: FilterSettings, rate: float | Fraction) -> Array:
     return sos
 
 
+def design_fir(settings: FilterSettings, rate: float | Fraction) -> Array:
+    """Return the taps of the windowed FIR for the band-pass, an odd number of them; -6 dB at the corners, 60 dB beyond.
+
+    Raises
+    ------
+    FilterError
+        If a corner is not between 0 and the Nyquist frequency, the transition is missing or reaches 0 or the Nyquist
+        frequency, or notches or a causal filter are asked for.
+    """
+    nyquist = float(rate) / 2
+    corners = _checked_corners(settings, nyquist)
+    if settings.notches or settings.phase != "zero":
+        raise FilterError("A FIR has neither notches nor a causal form here; use the butterworth design for them.")
+    width = settings.transition
+    if not corners:
+        raise FilterError("A FIR needs a band-pass; give at least one corner.")
+    if width is None or not 0 < width <= 2 * min(corners[0], nyquist - corners[-1]):
+        raise FilterError(
+            f"The transition of a FIR is {width} Hz wide; give a width that fits between 0 and the Nyquist frequency "
+            f"of {nyquist:g} Hz, centred on the corners."
+        )
+    n_taps, beta = signal.kaiserord(_FIR_STOP_BAND_DB, width / nyquist)
+    taps = signal.firwin(n_taps | 1, corners, window=("kaiser", beta), pass_zero=_kind(settings), fs=2 * nyquist)
+    return np.asarray(taps, dtype=np.float64)
+
+
 def padding_length(sos: Array) -> int:
     """Samples of odd padding that `scipy.signal.sosfiltfilt` uses for these sections."""
     at_origin = min((sos[:, 2] == 0).sum(), (sos[:, 5] == 0).sum())
     return 3 * (2 * len(sos) + 1 - int(at_origin))
 
 
-def settling_samples(sos: Array) -> int:
-    """Samples from each end after which less than 1 % of the two-pass impulse response is still to come."""
+def settling_samples(sos: Array, phase: Phase = "zero") -> int:
+    """Samples from each end after which less than 1 % of the impulse response of the passes is still to come."""
     length = int(np.ceil(np.log(1e-6) / np.log(min(_largest_pole(sos), 1 - 1e-7)))) + 1
     response = signal.sosfilt(sos, np.eye(1, length)[0])
-    two_pass = np.abs(signal.sosfilt(sos, response[::-1])[::-1])
-    left = np.cumsum(two_pass[::-1])[::-1]
+    passed = np.abs(signal.sosfilt(sos, response[::-1])[::-1] if phase == "zero" else response)
+    left = np.cumsum(passed[::-1])[::-1]
     return int(np.argmax(left < _SETTLED * left[0]))
 
 
 def _butterworth(settings: FilterSettings, nyquist: float) -> Array:
+    if settings.order < 1:
+        raise FilterError(f"A Butterworth filter of order {settings.order} makes no sense; give 1 or more.")
+    corners = [corner / nyquist for corner in _checked_corners(settings, nyquist)]
+    if not corners:
+        return np.empty((0, 6))
+    wanted = corners if len(corners) > 1 else corners[0]
+    return np.asarray(signal.butter(settings.order, wanted, _kind(settings), output="sos"))
+
+
+def _checked_corners(settings: FilterSettings, nyquist: float) -> list[float]:
     low, high = settings.bandpass
-    for corner in (low, high):
-        if corner is not None and not 0 < corner < nyquist:
+    corners = [corner for corner in (low, high) if corner is not None]
+    for corner in corners:
+        if not 0 < corner < nyquist:
             raise FilterError(
                 f"The band-pass corner of {corner:g} Hz is not between 0 and the Nyquist frequency of {nyquist:g} Hz; "
                 "choose another corner, leave it open (null), or keep a higher rate."
             )
     if low is not None and high is not None and low >= high:
         raise FilterError(f"The band-pass goes from {low:g} to {high:g} Hz; the first corner must be the lower one.")
-    if settings.order < 1:
-        raise FilterError(f"A Butterworth filter of order {settings.order} makes no sense; give 1 or more.")
-    if low is None and high is None:
-        return np.empty((0, 6))
-    kind: Literal["bandpass", "highpass", "lowpass"] = "bandpass" if low and high else "highpass" if low else "lowpass"
-    corners = [corner / nyquist for corner in (low, high) if corner is not None]
-    return np.asarray(signal.butter(settings.order, corners if len(corners) > 1 else corners[0], kind, output="sos"))
+    return corners
+
+
+def _kind(settings: FilterSettings) -> Literal["bandpass", "highpass", "lowpass"]:
+    low, high = settings.bandpass
+    return "bandpass" if low and high else "highpass" if low else "lowpass"
 
 
 def _notch(frequency: float, width: float, nyquist: float) -> Array:
@@ -124,19 +173,3 @@ def _check_stable(sos: Array, settings: FilterSettings) -> None:
 
 def _largest_pole(sos: Array) -> float:
     return max(float(np.abs(np.roots(section[3:])).max(initial=0.0)) for section in sos)
-
-
-def as_settings(
-    bandpass: Sequence[float | None] | None, order: int, notches: Sequence[float] | None, notch_width: float
-) -> FilterSettings:
-    """Return filter settings from plain values as a config holds them.
-
-    Raises
-    ------
-    FilterError
-        If the band-pass is not a pair.
-    """
-    low, high = bandpass if bandpass is not None and len(bandpass) == 2 else (None, None)
-    if bandpass is not None and len(bandpass) != 2:
-        raise FilterError(f"The band-pass {list(bandpass)} is no pair; give [low, high] in Hz, null where open.")
-    return FilterSettings((low, high), order, tuple(notches or ()), notch_width)

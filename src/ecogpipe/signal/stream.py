@@ -1,7 +1,7 @@
-"""Zero-phase filtering of signals that are too long for memory: two passes over blocks kept in a store.
+"""Filtering of signals that are too long for memory: passes over blocks kept in a store.
 
-The result equals `scipy.signal.sosfiltfilt` on the whole, to the bit: the state of each pass is carried from block to
-block, and the ends are padded as SciPy pads them.
+The zero-phase result equals `scipy.signal.sosfiltfilt` on the whole, to the bit: the state of each pass is carried from
+block to block, and the ends are padded as SciPy pads them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -138,6 +138,25 @@ def zero_phase(store: BlockStore, sos: Array, n_samples: int, workers: int = 1) 
         passing = _Pass(sos, pool, workers)
         after = _forward(store, passing, padding)
         yield from _backward(store, passing, after)
+
+
+def causal(store: BlockStore, sos: Array, workers: int = 1) -> Iterator[tuple[int, Array]]:
+    """Filter what a store holds forwards only, from the steady state of its first sample; yield blocks in order.
+
+    Parameters
+    ----------
+    store
+        Blocks of finite float64 signals.
+    sos
+        Second-order sections.
+    workers
+        Threads that filter channels side by side; they do not change the result.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="filter") as pool:
+        passing = _Pass(sos, pool, workers)
+        passing.start_at(_first_samples(store, 1))
+        for number in range(len(store)):
+            yield number, passing.push(store.read(number))
 
 
 class _Pass:

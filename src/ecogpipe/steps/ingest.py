@@ -83,7 +83,7 @@ def ingest(
     paths, raw, declared = [Path(file) for file in files], Path(raw), dict(declared or {})
     _check_request(paths, raw, compression)
     looks = [_look(path) for path in paths]
-    headers = [read_header(path, declared) for path in paths]
+    headers = _read_headers(paths, declared)
     check_joinable(headers)
     settings = {"declared": declared, "compression": compression}
     with whole_hdf5(raw) as file:
@@ -143,6 +143,12 @@ def _check_request(paths: Sequence[Path], raw: Path, compression: str) -> None:
         raise SettingsError(f"{raw}: is both a file to ingest and the output; give the output another name.")
     if compression not in _COMPRESSIONS:
         raise SettingsError(f"There is no compression {compression!r}. {nearest(compression, _COMPRESSIONS)}")
+
+
+def _read_headers(paths: Sequence[Path], declared: Mapping[str, Any]) -> list[Header]:
+    """Read what the files hold; a declared start is that of the first."""
+    later = {name: value for name, value in declared.items() if name != "start_time"}
+    return [read_header(paths[0], declared), *(read_header(path, later) for path in paths[1:])]
 
 
 def _look(path: Path) -> tuple[int, int] | None:

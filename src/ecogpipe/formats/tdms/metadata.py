@@ -15,6 +15,9 @@ NEW_OBJECT_LIST = 1 << 2
 INTERLEAVED = 1 << 5
 BIG_ENDIAN = 1 << 6
 
+RAW_SOURCE = 0xFFFFFFFF
+"""What scales call the raw values of a channel that is not DAQmx's."""
+
 _NO_DATA = 0xFFFFFFFF
 _AS_BEFORE = 0x00000000
 _DAQMX_FORMAT_CHANGING = 0x00001269
@@ -77,6 +80,8 @@ class RawIndex:
         Bytes per chunk, 0 for DAQmx data, whose buffers several channels share.
     scalers, widths
         Of DAQmx data: where the channel is in the buffers, and bytes per frame of each buffer.
+    source : int
+        What scales call these values when they are their input.
     """
 
     dtype: str | None
@@ -86,6 +91,7 @@ class RawIndex:
     n_bytes: int
     scalers: tuple[Scaler, ...] = ()
     widths: tuple[int, ...] = ()
+    source: int = RAW_SOURCE
 
 
 @dataclass(frozen=True)
@@ -220,7 +226,8 @@ def _read_daqmx_index(cursor: _Cursor, header: int) -> RawIndex:
     dtype = scalers[0].dtype if len(scalers) == 1 and not digital else None
     name = f"DAQmx {dtype}" if dtype else "digital lines" if digital else "several raw values per sample"
     item_bytes = np.dtype(scalers[0].dtype).itemsize
-    return RawIndex(dtype, name, n_values, item_bytes, 0, scalers, widths)
+    source = scalers[0].scale_id if code == _DAQMX_RAW else RAW_SOURCE
+    return RawIndex(dtype, name, n_values, item_bytes, 0, scalers, widths, source)
 
 
 def _read_scaler(cursor: _Cursor, digital: bool) -> Scaler:

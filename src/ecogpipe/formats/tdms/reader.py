@@ -18,7 +18,7 @@ from ecogpipe.errors import FormatError, nearest
 from ecogpipe.formats.acquisition import Found, number, number_or_none, settle, whole
 from ecogpipe.formats.header import Header
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex, index_tdms
-from ecogpipe.formats.tdms.metadata import split_path
+from ecogpipe.formats.tdms.metadata import RAW_SOURCE, split_path
 from ecogpipe.formats.tdms.samples import raw_blocks
 from ecogpipe.formats.tdms.scaling import Polynomial, apply_scales, as_line, channel_scales
 from ecogpipe.layout import Acquisition
@@ -173,12 +173,13 @@ def _common_length(index: TdmsIndex, channels: Sequence[StoredChannel]) -> tuple
 
 def _scales(index: TdmsIndex, channel: StoredChannel) -> tuple[Polynomial, ...]:
     group, name = split_path(channel.path)
-    root = index.properties.get("/", {})
+    own = [index.properties[channel.path], index.group_properties(group), index.properties.get("/", {})]
+    source = channel.raw_index.source if channel.raw_index else RAW_SOURCE
     try:
-        scales = channel_scales([index.properties[channel.path], index.group_properties(group), root])
+        scales = channel_scales(own, source)
     except FormatError as error:
         raise FormatError(f"{index.path}: channel {name!r}: {error}; export the channel in volts.") from None
-    if channel.raw_index and channel.raw_index.scalers and not scales:
+    if source != RAW_SOURCE and not scales:
         raise FormatError(f"{index.path}: channel {name!r} holds counts without a scaling to volts; export it again.")
     return scales
 

@@ -7,22 +7,24 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.errors import FormatError
+from ecogpipe.formats.tdms.metadata import RAW_SOURCE
 
 Polynomial: TypeAlias = tuple[float, ...]
 """Coefficients of a scale, lowest power first."""
 
-_RAW = 0xFFFFFFFF
 _NO_OPERATION = "AdvancedAPI"
 _DEFAULT_COEFFICIENTS = 4
 
 
-def channel_scales(properties: Sequence[Mapping[str, Any]]) -> tuple[Polynomial, ...]:
+def channel_scales(properties: Sequence[Mapping[str, Any]], source: int = RAW_SOURCE) -> tuple[Polynomial, ...]:
     """Return the polynomials to apply to raw values one after another.
 
     Parameters
     ----------
     properties
         Those of the channel, its group and the root: the first that prescribe a scaling count.
+    source
+        What the scales call the raw values.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def channel_scales(properties: Sequence[Mapping[str, Any]]) -> tuple[Polynomial,
         if own.get("NI_Scaling_Status", "unscaled") == "scaled":
             continue
         try:
-            scales = _follow(own, int(own.get("NI_Number_Of_Scales", 0)) or _count_scales(own))
+            scales = _follow(own, int(own.get("NI_Number_Of_Scales", 0)) or _count_scales(own), source)
         except FormatError:
             raise
         except KeyError as error:
@@ -58,8 +60,9 @@ def as_line(scales: Sequence[Polynomial]) -> tuple[float, float] | None:
 def apply_scales(raw: npt.NDArray[Any], scales: Sequence[Polynomial]) -> npt.NDArray[np.float64]:
     """Return raw values in units."""
     values: npt.NDArray[Any] = raw.astype(np.float64)
-    for coefficients in scales:
-        values = np.polynomial.polynomial.polyval(values, coefficients)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for coefficients in scales:
+            values = np.polynomial.polynomial.polyval(values, coefficients)
     return values
 
 
@@ -70,16 +73,21 @@ def _count_scales(properties: Mapping[str, Any]) -> int:
     return n_scales
 
 
-def _follow(properties: Mapping[str, Any], n_scales: int) -> tuple[Polynomial, ...]:
-    """Go from the last scale back to the raw values; a scale without a type is the raw values of a DAQmx channel."""
+def _follow(properties: Mapping[str, Any], n_scales: int, source: int) -> tuple[Polynomial, ...]:
+    """Go from the last scale back to the raw values."""
     scales: list[Polynomial] = []
-    number = n_scales - 1
-    while number != _RAW and f"NI_Scale[{number}]_Scale_Type" in properties:
-        kind = properties[f"NI_Scale[{number}]_Scale_Type"]
-        if len(scales) > n_scales or kind not in ("Linear", "Polynomial", _NO_OPERATION):
+    passed: set[int] = set()
+    number = n_scales - 1 if n_scales else source
+    while number != source:
+        kind = properties.get(f"NI_Scale[{number}]_Scale_Type")
+        if kind is None or number in passed:
+            raise FormatError(f"its scaling takes its input from scale {number}, which has none")
+        if kind not in ("Linear", "Polynomial", _NO_OPERATION):
             raise FormatError(f"its values are to be scaled by a scale of type {kind!r}, which is not supported")
-        scales += [] if kind == _NO_OPERATION else [_coefficients(properties, f"NI_Scale[{number}]_{kind}_")]
-        number = int(properties.get(f"NI_Scale[{number}]_{kind}_Input_Source", _RAW))
+        prefix = f"NI_Scale[{number}]_{kind}_"
+        scales += [] if kind == _NO_OPERATION else [_coefficients(properties, prefix)]
+        passed.add(number)
+        number = int(properties.get(prefix + "Input_Source", RAW_SOURCE))
     return tuple(reversed(scales))
 
 
