@@ -90,4 +90,13 @@ def test_mem1_iteration_chooses_blocks_that_fit(files, storage, transpose):
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             assert n_values == N_CHANNELS * N_SAMPLES
+            assert len(blocks) <= 30, "nor are the blocks much smaller than they could be"
             assert peak <= 1.1 * LIMIT
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_generous_limit_makes_large_blocks(files, storage):
+    with MappedSource.from_hdf_sources(files / f"{storage}_False.h5", "data") as source:
+        for limit in (100_000_000, 300_000_000, 2_000_000_000):
+            with override(memory_limit=limit, workers=2):
+                assert len(source.iter_blocks()) == 1

@@ -99,6 +99,20 @@ def test_other_rows_are_decimated_in_volts_and_never_filtered(recording, inputs)
         np.testing.assert_array_equal(file["bnc"][()], found[file["bnc_channels"][()]])
 
 
+def test_aux1_pulses_survive_a_negative_slope(recording, tmp_path):
+    path = tmp_path / "counts.h5"
+    recording.write_hdf5(path)
+    plain = prepared(tmp_path / "plain", [path])
+    counts = prepared(tmp_path / "counts", [path])
+    with h5py.File(counts[0], "r+") as raw, h5py.File(path, "r+") as file:
+        file["data"][...] = -2 * file["data"][()]
+        raw.attrs["slope"] = -0.5
+    turned = data_of(mirrored(counts))
+    with h5py.File(path, "r+") as file:
+        file["data"][...] = file["data"][()] / -2
+    np.testing.assert_allclose(turned, data_of(mirrored(plain)), atol=1e-5)
+
+
 def test_a_mirror_says_what_it_is(inputs):
     with h5py.File(mirrored(inputs)) as file:
         channels, mask = read_channels(inputs[1]), read_mask(inputs[2])

@@ -86,7 +86,8 @@ def affordable(length: int, cost: Callable[[int], int]) -> int:
             f"The smallest block takes {cost(1):,} bytes, more than half of the memory limit of {limit:,}; raise "
             f"the limit to {_SHARE * cost(1):,} bytes or more."
         )
-    most = min(limit // _SHARE, max(_LARGEST_BLOCK, cost(1)))
+    # What a block costs however small it is (chunks that are kept and inflated) does not count as its size.
+    most = min(limit // _SHARE, cost(1) + _LARGEST_BLOCK)
     return max(1, bisect_right(range(1, length + 1), most, key=cost))
 
 

@@ -213,10 +213,15 @@ def decimate_line(samples: npt.NDArray[Any], ratio: int, kind: LineKind) -> npt.
     kind
         'ttl_high' keeps the maximum of a bin, 'ttl_low' the minimum, 'analog' its first sample.
     """
-    if kind == "analog" or samples.shape[1] == 0:
+    if kind == "analog":
         return samples[:, ::ratio]
     keep = np.maximum if kind == "ttl_high" else np.minimum
-    return keep.reduceat(samples, np.arange(0, samples.shape[1], ratio), axis=1)
+    kept = samples[:, ::ratio].copy(order="K")
+    # Sample k of every bin at once: several times faster than reducing bin by bin.
+    for k in range(1, ratio):
+        others = samples[:, k::ratio]
+        keep(kept[:, : others.shape[1]], others, out=kept[:, : others.shape[1]])
+    return kept
 
 
 def _banded(taps: Array, ratio: int) -> Array:

@@ -12,7 +12,7 @@ from ecogpipe import layout
 from ecogpipe.datasource.blocks import affordable
 from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.raw import RawRecording
-from ecogpipe.electrodes.channels import ChannelTable
+from ecogpipe.electrodes.channels import BncKind, ChannelTable
 from ecogpipe.layout import Acquisition
 from ecogpipe.signal.decimate import Decimator, decimate_line, skewed_fir
 from ecogpipe.signal.filters import design_fir, design_sos
@@ -22,6 +22,9 @@ from ecogpipe.steps.mirror_settings import MirrorSettings
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+
+
+_TURNED_OVER: dict[BncKind, BncKind] = {"ttl_high": "ttl_low", "ttl_low": "ttl_high", "analog": "analog"}
 
 
 class MirrorEngine:
@@ -119,13 +122,21 @@ class MirrorEngine:
     def _write_lines(self, to_units: "_RowScale", block: npt.NDArray[Any], first_sample: int) -> None:
         row, start = 0, first_sample // self._ratio
         for column, rows in self._table.bnc_channels.items():
-            volts = decimate_line(to_units(block[rows], rows), self._ratio, self._table.bnc_kinds[column])
+            lines = slice(rows[0], rows[-1] + 1)
+            volts = to_units(decimate_line(block[lines], self._ratio, self._raw_kind(column)), lines)
             self._write(rows, start, volts)
             self._bnc[row : row + len(rows), start : start + volts.shape[1]] = volts
             row += len(rows)
 
-    def _write(self, rows: npt.NDArray[np.intp], start: int, values: Array) -> None:
+    def _raw_kind(self, column: int) -> BncKind:
+        """The kind of a line in raw numbers: a negative slope turns its pulses over."""
+        kind = self._table.bnc_kinds[column]
+        return kind if self._recording.acquisition.slope > 0 else _TURNED_OVER[kind]
+
+    def _write(self, rows: npt.NDArray[np.intp], start: int, values: npt.NDArray[Any]) -> None:
         """Write values of ascending rows, a run of neighbouring rows at a time."""
+        # NumPy rounds to float32 several times faster than HDF5 does.
+        values = values.astype(np.float32)
         stop = start + values.shape[1]
         for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
             if len(run) and stop > start:
