@@ -29,11 +29,11 @@ lint: .venv/installed-dev
 	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
 
-bench: .venv/installed-dev
+bench: .venv/installed-bench
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf .venv demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv demo bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@$(if $(PYTHON),,echo "No Python 3.11 or newer with venv was found; install one (Debian, Ubuntu: apt install python3-venv)," \

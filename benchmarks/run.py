@@ -1,91 +1,76 @@
-"""Time and memory of each step on one recording, beside a plain h5py read of the same file.
+"""Speed and memory, side by side with others: the mirror of a recording, its sources, ingest and scan.
 
-    python benchmarks/run.py [--seconds 60] [--folder FOLDER]
+python benchmarks/run.py [--seconds 300] [--folder bench]
 
 Compare ratios of one run only: seconds depend on the machine and on what else it does.
 """
 
 import argparse
-import multiprocessing
-import resource
+import os
 import tempfile
-import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
-import h5py
+import sources
+import steps
+from floor import read_fastest, read_with_h5py
+from mirror import make_mirror
+from recording import CHANNELS_FIRST, N_CHANNELS, RATE, TIME_FIRST, write_recordings
+from timing import in_turns
 
-from ecogpipe.electrodes.channels import BncLine
-from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
-from ecogpipe.steps.extract_events import extract_events
-from ecogpipe.steps.ingest import ingest
-from ecogpipe.steps.map_channels import map_channels
-from ecogpipe.steps.mask_channels import mask_channels
-from ecogpipe.steps.mirror import mirror_recording
-from ecogpipe.steps.scan import scan
-from ecogpipe.synthetic import SyntheticRecording
-
-SET_UP = {"daq": "2t-as daq v2", "headstage": "zif26 to 2x uhdmi", "electrode": "actv_64"}
-MIRROR = {"rate": 1000, "bandpass": [2, 200], "order": 3, "notches": [], "notch_width": 2.0, "reference": "none"}
-RATE = 5000
+H5PY_TARGET = "0.5, at the very most 0.7"
+PEER_TARGET = "0.25"
+SHORTEST = 120
+"""Seconds; the windows that are read from the sources lie in a recording of this length."""
 
 
-def read_with_h5py(folder: Path) -> None:
-    with h5py.File(folder / "recording.mat", "r", locking=False) as file:
-        data = file["data"]
-        for start in range(0, data.shape[0], RATE):
-            data[start : start + RATE]
-
-
-def run_ingest(folder: Path) -> None:
-    ingest([folder / "recording.mat"], folder / "raw.h5")
-
-
-def run_scan(folder: Path) -> None:
-    scan(folder / "raw.h5", folder / "scan.h5")
-
-
-def run_tables(folder: Path) -> None:
-    channels, scanned = folder / "channels.tsv", folder / "scan.h5"
-    map_channels(folder / "raw.h5", channels, **SET_UP, bnc=[BncLine(10, "ttl_high"), BncLine(11, "analog")])
-    mask_channels(
-        scanned, channels, folder / "mask.tsv", recording="recording", manual=None, automatic=AUTOMATIC_DEFAULTS
+def bench_mirror(path: Path, megabytes: float) -> None:
+    """The whole mirror beside reads of the same file and the mirror by SpikeInterface."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as name:
+        jobs = [(read_with_h5py, path), (read_fastest, path), (make_mirror, path, Path(name)), *peer_job(path, name)]
+        reading, floor, mirror, *peer = in_turns(*jobs)
+    print(f"\n{path.name}, {path.stat().st_size / 1e6:.0f} MB on disk")
+    print(f"    plain h5py read            {reading.seconds:7.2f} s")
+    print(f"    fastest known read         {floor.seconds:7.2f} s")
+    print(
+        f"    mirror by ecogpipe         {mirror.seconds:7.2f} s{megabytes / mirror.seconds:7.0f} MB/s   "
+        f"peak {mirror.peak_bytes / 1e6:.0f} MB private   {mirror.cpu_seconds / mirror.seconds:.2f} cores busy"
     )
-    extract_events(scanned, channels, folder / "events.tsv", minimum_step=0.5)
+    for cost in peer:
+        print(f"    mirror by SpikeInterface   {cost.seconds:7.2f} s{megabytes / cost.seconds:7.0f} MB/s")
+    if path.name == TIME_FIRST:
+        print(f"    ecogpipe / h5py read       {mirror.seconds / reading.seconds:7.2f}   (target: {H5PY_TARGET})")
+    for cost in peer:
+        print(f"    ecogpipe / SpikeInterface  {mirror.seconds / cost.seconds:7.2f}   (target: {PEER_TARGET})")
 
 
-def run_mirror(folder: Path) -> None:
-    inputs = (folder / name for name in ("raw.h5", "channels.tsv", "mask.tsv"))
-    mirror_recording(*inputs, folder / "mirror.h5", name="Fs1000", settings=MIRROR)
+def peer_job(path: Path, folder: str) -> list[tuple]:
+    if not find_spec("spikeinterface"):
+        return []
+    from peer_spikeinterface import save_mirror
 
-
-def measured(job: Callable[[Path], None], folder: Path) -> tuple[float, float]:
-    """Return seconds, and peak memory in MB of the process that did the job."""
-    start = time.perf_counter()
-    job(folder)
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return [(save_mirror, path, Path(folder))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60, help="length of the recording (default: 60)")
-    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    parser.add_argument("--seconds", type=int, default=300, help="length of the recording (default: 300)")
+    parser.add_argument("--folder", type=Path, default=Path("bench"), help="where to work (default: bench)")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        folder = Path(name)
-        recording = SyntheticRecording(**SET_UP, rate=RATE, seconds=arguments.seconds, n_bncs=2)
-        recording.write_mat73(folder / "recording.mat")
-        megabytes = recording.n_channels * recording.n_samples * 8 / 1e6
-        print(f"{recording.n_channels} channels, {recording.n_samples} samples, {megabytes:.0f} MB of float64 in gzip")
-        print(f"{'job':16}{'seconds':>9}{'MB/s':>8}{'of h5py':>9}{'peak MB':>9}")
-        reading = None
-        for job in (read_with_h5py, run_ingest, run_scan, run_tables, run_mirror):
-            # A process of its own, as the memory that a step gives back may not return to the system.
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-                seconds, peak = process.submit(measured, job, folder).result()
-            reading = reading or seconds
-            print(f"{job.__name__:16}{seconds:9.2f}{megabytes / seconds:8.0f}{seconds / reading:9.2f}{peak:9.0f}")
+    if arguments.seconds < SHORTEST:
+        parser.error(f"--seconds {arguments.seconds} is too short; give {SHORTEST} or more")
+    folder = arguments.folder / f"{arguments.seconds}_s"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_recordings(folder, arguments.seconds)
+    megabytes = N_CHANNELS * arguments.seconds * RATE * 8 / 1e6
+    print(f"{N_CHANNELS} channels, {arguments.seconds} s at {RATE} Hz, {megabytes:.0f} MB of float64; ", end="")
+    print(f"{os.cpu_count()} cores; 64 channels to 1 kHz and 2 to 200 Hz; best of 3 rounds")
+    if not find_spec("spikeinterface"):
+        print("SpikeInterface is not installed (pip install -e '.[bench]'): its rows are left out")
+    for name in (TIME_FIRST, CHANNELS_FIRST):
+        bench_mirror(folder / name, megabytes)
+    sources.main(folder)
+    steps.main(folder)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,18 @@ def alone(job: Callable[..., Any], *arguments: Any) -> Cost:
     """Measure a job in a new process of its own, which imports the job's module before the clock starts."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_measured, job, arguments).result()
+
+
+def in_turns(*jobs: tuple[Any, ...], rounds: int = 3) -> list[Cost]:
+    """Measure jobs, a function and its arguments each, `alone` and in turns; return what the fastest run of each took.
+
+    The peak is that of the run that needed most.
+    """
+    costs = [[alone(*job) for job in jobs] for _ in range(rounds)]
+    return [
+        replace(min(runs, key=lambda cost: cost.seconds), peak_bytes=max(cost.peak_bytes for cost in runs))
+        for runs in zip(*costs, strict=True)
+    ]
 
 
 def fastest(*jobs: Callable[[], Any], rounds: int = 5) -> list[float]:

@@ -46,13 +46,13 @@ class MirrorFacts:
     @property
     def band(self) -> tuple[float | None, float | None]:
         """Corners of the band-pass in Hz; None where open."""
-        low, high = self.settings.get("bandpass") or (None, None)
+        low, high = self.settings["bandpass"]
         return low, high
 
     @property
     def notches(self) -> tuple[float, ...]:
         """Frequencies of the notches in Hz."""
-        return tuple(self.settings.get("notches") or ())
+        return tuple(self.settings["notches"])
 
     @property
     def rate_text(self) -> str:
@@ -64,7 +64,17 @@ class MirrorFacts:
         """The band-pass."""
         if self.band == (None, None):
             return "none"
-        return f"{band_text(self.band)}, Butterworth of order {self.settings.get('order', 3)} per pass, zero phase"
+        if self.settings["design"] == "fir":
+            return f"{band_text(self.band)}, FIR with transitions of {self.settings['transition']:g} Hz, zero phase"
+        phase = "zero phase" if self.settings["phase"] == "zero" else "causal"
+        return f"{band_text(self.band)}, Butterworth of order {self.settings['order']} per pass, {phase}"
+
+    @property
+    def row_text(self) -> str:
+        """What was done to rows: the skew of the multiplexer, and masked ones."""
+        skew = "corrected" if self.settings["correct_skew"] else "not corrected"
+        masked = "NaN" if self.settings["masked"] == "nan" else "kept"
+        return f"row skew {skew}, masked rows {masked}"
 
     @property
     def notch_text(self) -> str:
@@ -72,12 +82,12 @@ class MirrorFacts:
         if not self.notches:
             return "none"
         frequencies = ", ".join(f"{notch:g}" for notch in self.notches)
-        return f"{frequencies} Hz, {self.settings.get('notch_width', 2.0):g} Hz wide"
+        return f"{frequencies} Hz, {self.settings['notch_width']:g} Hz wide"
 
     @property
     def reference_text(self) -> str:
         """The reference."""
-        reference = self.settings.get("reference", "none")
+        reference = self.settings["reference"]
         return str(reference) if reference == "none" else f"{reference} of the active channels"
 
     @property

@@ -24,7 +24,7 @@ from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
 from ecogpipe.steps.scan import read_numbers
 
-REVISION: int = 1
+REVISION: int = 2
 
 N_WINDOWS = 8
 """Windows, spread over the recording, that spectra and the mirror's RMS are taken from."""
@@ -254,6 +254,7 @@ def _facts(
         ("band", facts.filter_text),
         ("notches", facts.notch_text),
         ("reference", facts.reference_text),
+        ("rows", facts.row_text),
         ("settling", facts.settling_text),
         ("sites", descriptions.sites_text(mask)),
         ("masked", descriptions.masked_text(mask)),

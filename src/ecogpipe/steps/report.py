@@ -20,7 +20,7 @@ from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
 from ecogpipe.steps.scan import read_numbers
 
-REVISION: int = 1
+REVISION: int = 2
 
 _PAGE_ENDING = "_qc.png"
 
@@ -207,7 +207,8 @@ def _picture(result: _Results, picture: Path, mirror: Path) -> _Picture:
 def _caption(facts: MirrorFacts, mask: MaskTable) -> str:
     return (
         f"{facts.rate_text}; band-pass {facts.filter_text}; notches {facts.notch_text}; reference "
-        f"{facts.reference_text}; the filter settles within {facts.settling_text}. Top: RMS of each site on the array, "
+        f"{facts.reference_text}; {facts.row_text}; the filter settles within "
+        f"{facts.settling_text}. Top: RMS of each site on the array, "
         "of all raw samples and of the mirror in windows spread over the recording, masked sites crossed; power "
         "density before and after (Welch, Hann segments of 1 s), median and 10 to 90 % of the active sites, with the "
         "filter's corners and the new Nyquist frequency. Bottom: traces of sites spread over the array, masked ones in "
