@@ -209,6 +209,40 @@ def test_settings_that_cannot_be_are_refused_and_leave_nothing(inputs, settings,
     assert not list(inputs[0].parent.glob("*refused*"))
 
 
+@pytest.mark.parametrize("n_samples", [0, 1, 2, 105, 106, 999])
+def test_flt3_any_length_gives_a_defined_result_or_a_sentence(inputs, tmp_path, n_samples):
+    """The padding of the filter takes 21 samples of the mirror, 105 of the recording."""
+    with (
+        h5py.File(inputs[0].parents[1] / "rec.mat", "r", locking=False) as whole,
+        h5py.File(tmp_path / "short.mat", "w", userblock_size=512) as file,
+    ):
+        samples = whole["data"][:n_samples]
+        file.create_dataset("data", data=samples)
+        for name in ("Fs", "numRow", "numCol", "numChan", "OSR", "sampRate"):
+            file[name] = whole[name][()]
+    with (tmp_path / "short.mat").open("r+b") as file, (inputs[0].parents[1] / "rec.mat").open("rb") as whole:
+        file.write(whole.read(128))
+    raw = tmp_path / "raw.h5"
+    if not n_samples:
+        with pytest.raises(FormatError, match="sample"):
+            ingest([tmp_path / "short.mat"], raw)
+        return
+    ingest([tmp_path / "short.mat"], raw)
+    plain = mirror_recording(raw, inputs[1], None, tmp_path / "plain.h5", name="p", settings={"ratio": 5})
+    assert data_of(plain).shape == (96, -(-n_samples // 5))
+    assert np.isfinite(data_of(plain)).all()
+    if n_samples <= 105:
+        with pytest.raises(FilterError, match="needs more than 21 of them"):
+            mirror_recording(raw, inputs[1], None, tmp_path / "filtered.h5", name="f", settings=SETTINGS)
+        assert not list(tmp_path.glob("*filtered*"))
+    else:
+        filtered = mirror_recording(raw, inputs[1], None, tmp_path / "filtered.h5", name="f", settings=SETTINGS)
+        electrodes = read_channels(inputs[1]).electrode_channels
+        unfiltered, sos = data_of(plain)[electrodes].astype("f8"), design_sos(FilterSettings((2.0, 80.0)), 200)
+        expected = signal.sosfiltfilt(sos, unfiltered)
+        np.testing.assert_allclose(data_of(filtered)[electrodes], expected, atol=1e-4 * np.abs(unfiltered).max())
+
+
 def test_prov2_a_recording_that_has_moved_away_from_its_files_says_so(recording, tmp_path):
     recording.write_hdf5(tmp_path / "rec.h5")
     inputs = prepared(tmp_path / "rec", [tmp_path / "rec.h5"])
