@@ -1,4 +1,4 @@
-"""Reading datasets that lie in one piece in their file, past HDF5: the bytes go straight to where they are wanted."""
+"""Datasets that lie in one piece in their file, read and written past HDF5: bytes go straight to their place."""
 
 import os
 from typing import Any
@@ -98,3 +98,35 @@ class ContiguousReader:
                     "truncated, get it again from where it was recorded."
                 )
             left, place = left[n_bytes:], place + n_bytes
+
+
+def create_in_one_piece(file: h5py.File, name: str, shape: tuple[int, int], dtype: str) -> h5py.Dataset:
+    """Make a dataset that has its place in the file at once, so that `ContiguousWriter` can fill it."""
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return file.create_dataset(name, shape, dtype, dcpl=creation)
+
+
+class ContiguousWriter:
+    """Writes rows of a dataset that `create_in_one_piece` made; HDF5 would read back and merge every short piece.
+
+    Parameters
+    ----------
+    dataset
+        The dataset; its file has to stay open.
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._file, self._dtype = dataset.file, dataset.dtype
+        self._offset = dataset.id.get_offset()
+        self._n_columns = int(dataset.shape[1])
+
+    def write(self, first_row: int, start: int, values: npt.NDArray[Any]) -> None:
+        """Write values, (rows, columns), from a row and a column on."""
+        handle, item_bytes = self._file.id.get_vfd_handle(), self._dtype.itemsize
+        for row, line in enumerate(np.ascontiguousarray(values, self._dtype), start=first_row):
+            left, place = line.data.cast("B"), self._offset + (row * self._n_columns + start) * item_bytes
+            while left:
+                written = os.pwrite(handle, left, place)
+                left, place = left[written:], place + written

@@ -183,7 +183,10 @@ class _OddReflection:
         """Return the pieces of the padded signal that are known when `block` has arrived, in order."""
         if self._tail is None:
             return self._begin(block, last)
-        self._tail = np.concatenate([self._tail, block], axis=1)[:, -self._half - 1 :].copy()
+        if last or block.shape[1] <= self._half:
+            self._tail = np.concatenate([self._tail, block[:, -self._half - 1 :]], axis=1)[:, -self._half - 1 :].copy()
+        else:
+            self._tail = block[:, -self._half - 1 :].copy()
         return [block, self._pad(self._tail, 0, self._half)[:, -self._half :]] if last else [block]
 
     def _begin(self, block: Array, last: bool) -> list[Array]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from ecogpipe import layout
+from ecogpipe.datasource.contiguous import create_in_one_piece
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable, read_channels
 from ecogpipe.electrodes.masks import read_mask
@@ -101,8 +102,8 @@ def _write_description(
     file[layout.SITES] = np.stack([table.site_row[electrodes], table.site_column[electrodes]], axis=1)
     layout.write_texts(file, layout.ROW_UNITS, np.where(table.role == ELECTRODE, "uV", "V").tolist())
     lines = [row for rows in table.bnc_channels.values() for row in rows]
-    file.create_dataset(layout.DATA, (len(table), n_samples), "f4")
-    file.create_dataset(layout.BNC, (len(lines), n_samples), "f4")
+    create_in_one_piece(file, layout.DATA, (len(table), n_samples), "f4")
+    create_in_one_piece(file, layout.BNC, (len(lines), n_samples), "f4")
     file[layout.BNC_CHANNELS] = np.array(lines, dtype=np.intp)
     layout.write_texts(file, layout.BNC_KINDS, table.bnc_kind[lines].tolist())
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ecogpipe import layout
 from ecogpipe.datasource.blocks import affordable
+from ecogpipe.datasource.contiguous import ContiguousWriter
 from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.raw import RawRecording
 from ecogpipe.electrodes.channels import BncKind, ChannelTable
@@ -55,7 +56,7 @@ class MirrorEngine:
         ratio: int,
         settings: MirrorSettings,
     ) -> None:
-        self._data, self._bnc = file[layout.DATA], file[layout.BNC]
+        self._data, self._bnc = ContiguousWriter(file[layout.DATA]), ContiguousWriter(file[layout.BNC])
         self._recording, self._table, self._ratio = recording, table, ratio
         self._active, self._settings = active, settings
         self._new_rate = recording.acquisition.rate / ratio
@@ -125,7 +126,7 @@ class MirrorEngine:
             lines = slice(rows[0], rows[-1] + 1)
             volts = to_units(decimate_line(block[lines], self._ratio, self._raw_kind(column)), lines)
             self._write(rows, start, volts)
-            self._bnc[row : row + len(rows), start : start + volts.shape[1]] = volts
+            self._bnc.write(row, start, volts)
             row += len(rows)
 
     def _raw_kind(self, column: int) -> BncKind:
@@ -133,14 +134,11 @@ class MirrorEngine:
         kind = self._table.bnc_kinds[column]
         return kind if self._recording.acquisition.slope > 0 else _TURNED_OVER[kind]
 
-    def _write(self, rows: npt.NDArray[np.intp], start: int, values: npt.NDArray[Any]) -> None:
+    def _write(self, rows: npt.NDArray[np.intp], start: int, values: Array) -> None:
         """Write values of ascending rows, a run of neighbouring rows at a time."""
-        # NumPy rounds to float32 several times faster than HDF5 does.
-        values = values.astype(np.float32)
-        stop = start + values.shape[1]
         for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
-            if len(run) and stop > start:
-                self._data[rows[run[0]] : rows[run[-1]] + 1, start:stop] = values[run[0] : run[-1] + 1]
+            if len(run):
+                self._data.write(int(rows[run[0]]), start, values[run[0] : run[-1] + 1])
 
 
 def _push(decimators: Sequence[Decimator], block: npt.NDArray[Any]) -> Array:
