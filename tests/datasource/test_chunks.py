@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ecogpipe.datasource.buffers import HDF5Buffer
-from ecogpipe.datasource.chunks import ChunkReader, inflates
+from ecogpipe.datasource.chunks import ChunkReader, decodes
 from ecogpipe.errors import FormatError
 
 WHOLE = np.random.default_rng(0).standard_normal((300, 7)).round(2)
@@ -15,20 +15,21 @@ def file(tmp_path):
         file.create_dataset("gzip", data=WHOLE, chunks=(64, 7), compression="gzip")
         file.create_dataset("shuffled", data=WHOLE, chunks=(64, 3), compression="gzip", shuffle=True)
         file.create_dataset("checked", data=WHOLE, chunks=(64, 3), compression="gzip", fletcher32=True)
+        file.create_dataset("plain", data=WHOLE, chunks=(64, 3))
         file.create_dataset("lzf", data=WHOLE, chunks=(64, 3), compression="lzf")
         file.create_dataset("holes", (300, 7), "f8", chunks=(64, 7), compression="gzip", fillvalue=3.5)
         file["holes"][70:80] = 1
     return tmp_path / "recording.h5"
 
 
-def test_h54_only_plain_gzip_is_inflated_past_hdf5(file):
+def test_h54_plain_and_gzip_chunks_are_decoded_past_hdf5(file):
     with h5py.File(file) as opened:
-        assert {name: inflates(opened[name]) for name in opened} == {
-            "checked": False, "gzip": True, "holes": True, "lzf": False, "shuffled": True,
+        assert {name: decodes(opened[name]) for name in opened} == {
+            "checked": False, "gzip": True, "holes": True, "lzf": False, "plain": True, "shuffled": True,
         }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["gzip", "shuffled", "holes"])
+@pytest.mark.parametrize("name", ["gzip", "shuffled", "holes", "plain"])
 def test_windows_read_twice_and_overlapping_are_what_h5py_reads(file, name):
     with h5py.File(file) as opened:
         reader = ChunkReader(opened[name])

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.datasource.chunks import ChunkReader, inflates
+from ecogpipe.datasource.chunks import ChunkReader, decodes
 from ecogpipe.datasource.contiguous import ContiguousReader, lies_in_one_piece
 from ecogpipe.datasource.slicing import (
     AxisIndex,
@@ -130,6 +130,7 @@ class HDF5Buffer(Buffer):
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype = dataset.dtype
         self.writeable = dataset.file.mode == "r+"
+        self._last_pairs: tuple[object, object, list[tuple[Span, Span]]] = (None, None, [])
         self._reader = None if self.writeable else _fast_reader(dataset)
 
     @classmethod
@@ -170,6 +171,8 @@ class HDF5Buffer(Buffer):
 
     def close(self) -> None:
         """Close the file, if this buffer opened it; a temporary one is removed."""
+        if isinstance(self._reader, ChunkReader):
+            self._reader.close()
         if self._own_file is not None:
             self._own_file.close()
         if self._remove is not None:
@@ -221,13 +224,22 @@ class HDF5Buffer(Buffer):
             else:
                 yield from ((rows, part) for part in self._cut(axes, 1, columns.window, rows.length))
 
-    def _span_pairs(self, axes: Sequence[KeptAxis]) -> Iterator[tuple[Span, Span]]:
-        rows = spans(axes[0], self._hole(0, axes))
+    def _span_pairs(self, axes: Sequence[KeptAxis]) -> list[tuple[Span, Span]]:
+        """Pairs of windows that hold what `axes` select; the last ones are kept, as a read is checked first."""
+        rows, columns = axes
+        known_rows, known_columns, pairs = self._last_pairs
+        if not (rows is known_rows and columns is known_columns):
+            pairs = list(product(*self._spans(rows, columns)))
+            self._last_pairs = rows, columns, pairs
+        return pairs
+
+    def _spans(self, rows: KeptAxis, columns: KeptAxis) -> tuple[list[Span], list[Span]]:
+        row_spans = spans(rows, self._hole(0, (rows, columns)))
         if isinstance(self._reader, ContiguousReader) and self._reader.has_short_rows:
             # Whole rows are read in place; parts of them would be many requests, or be read and copied.
-            whole = span_in(axes[1], (0, self.shape[1]))
-            return product(rows, [] if whole is None else [whole])
-        return product(rows, spans(axes[1], self._hole(1, axes)))
+            whole = span_in(columns, (0, self.shape[1]))
+            return row_spans, [] if whole is None else [whole]
+        return row_spans, spans(columns, self._hole(1, (rows, columns)))
 
     def _cut(self, axes: Sequence[KeptAxis], along: int, window: Window, across: int) -> Iterator[Span]:
         anchor = self.chunks[along] if self.chunks else 1
@@ -414,7 +426,7 @@ def _chunk_cache_bytes() -> int:
 
 
 def _fast_reader(dataset: h5py.Dataset) -> ChunkReader | ContiguousReader | None:
-    if inflates(dataset):
+    if decodes(dataset):
         return ChunkReader(dataset)
     return ContiguousReader(dataset) if lies_in_one_piece(dataset) else None
 

@@ -1,7 +1,7 @@
-"""Reading gzip chunks in parallel, past the lock that HDF5 holds while it inflates.
+"""Reading chunks in parallel, past the lock that HDF5 holds while it inflates and copies.
 
-HDF5 hands over the compressed bytes of a chunk; they are inflated by `isal` in a thread a worker. Everything that
-is not gzip, with or without shuffle, is left to h5py.
+HDF5 hands over the stored bytes of a chunk; they are inflated by `isal` in a thread a worker. Every filter other than
+gzip, with or without shuffle, is left to h5py.
 """
 
 import threading
@@ -29,33 +29,35 @@ _SHARE = 16
 _GZIP, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
 
 
-def inflates(dataset: h5py.Dataset) -> bool:
-    """Whether `ChunkReader` can read the dataset: two axes of numbers in gzip chunks, with or without shuffle."""
+def decodes(dataset: h5py.Dataset) -> bool:
+    """Whether `ChunkReader` can read the dataset: two axes of numbers in chunks, plain or gzip, shuffled or not."""
     plist = dataset.id.get_create_plist()
     filters = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
     return (
         dataset.ndim == 2
         and dataset.chunks is not None
         and dataset.dtype.kind in "iuf"
-        and filters in ([_GZIP], [_SHUFFLE, _GZIP])
+        and filters in ([], [_GZIP], [_SHUFFLE, _GZIP])
     )
 
 
 class ChunkReader:
-    """Reads windows of a gzip dataset, the chunks of a window inflated in parallel.
+    """Reads windows of a chunked dataset, the chunks of a window decoded in parallel.
 
     Parameters
     ----------
     dataset
-        A dataset for which `inflates` is true.
+        A dataset for which `decodes` is true.
     """
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._dataset = dataset
         self._dtype = dataset.dtype
         self._chunk_shape: tuple[int, ...] = dataset.chunks
-        self._shuffled = dataset.shuffle
+        self._zipped, self._shuffled = dataset.compression is not None, dataset.shuffle
         self._kept = _Kept(0)
+        self._executor: ThreadPoolExecutor | None = None
+        self._n_threads = 0
         self._lock = threading.Lock()
 
     def fits_memory(self) -> bool:
@@ -83,16 +85,27 @@ class ChunkReader:
                 kept.add(offset, chunk)
 
         offsets = list(self._offsets(windows))
-        workers = min(load_params().workers, len(offsets))
-        if workers <= 1:
+        if len(offsets) == 1 or load_params().workers == 1:
             for offset in offsets:
                 fill(offset)
         else:
-            with ThreadPoolExecutor(workers, thread_name_prefix="inflate") as pool:
-                for _ in pool.map(fill, offsets):
-                    pass
+            for _ in self._pool(load_params().workers).map(fill, offsets):
+                pass
         with self._lock:
             self._kept = kept
+
+    def close(self) -> None:
+        """End the threads of the reader."""
+        if self._executor is not None:
+            self._executor.shutdown()
+            self._executor = None
+
+    def _pool(self, workers: int) -> ThreadPoolExecutor:
+        """The threads of the reader, kept from one window to the next: starting them takes as long as a small read."""
+        with self._lock:
+            if self._executor is None or self._n_threads != workers:
+                self._executor, self._n_threads = ThreadPoolExecutor(workers, thread_name_prefix="decode"), workers
+            return self._executor
 
     def _take_kept(self) -> "dict[Offset, npt.NDArray[Any]]":
         with self._lock:
@@ -123,7 +136,8 @@ class ChunkReader:
         skipped_filters, packed = self._dataset.id.read_direct_chunk(offset)
         n_bytes = self._chunk_bytes()
         shuffle_bit, gzip_bit = (1, 2) if self._shuffled else (0, 1)
-        raw = packed if skipped_filters & gzip_bit else self._inflate(packed, n_bytes, offset)
+        stored_plain = not self._zipped or skipped_filters & gzip_bit
+        raw = packed if stored_plain else self._inflate(packed, n_bytes, offset)
         if self._shuffled and not skipped_filters & shuffle_bit:
             raw = np.frombuffer(raw, "u1").reshape(self._dtype.itemsize, -1).T.tobytes()
         return np.frombuffer(raw, self._dtype).reshape(self._chunk_shape)

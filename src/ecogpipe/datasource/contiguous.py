@@ -67,8 +67,9 @@ class ContiguousReader:
         elif stop - start == self._n_columns and out.flags.c_contiguous:
             self._fetch(first * self._n_columns, out)
         else:
-            for row in range(first, last):
-                self._fetch(row * self._n_columns + start, out[row - first])
+            positions = range(first * self._n_columns + start, last * self._n_columns + start, self._n_columns)
+            for position, row in zip(positions, out, strict=True):
+                self._fetch(position, row)
 
     def _reads_in_place(self, windows: tuple[Window, Window]) -> bool:
         start, stop = windows[1]
@@ -88,16 +89,17 @@ class ContiguousReader:
 
     def _fetch(self, position: int, out: npt.NDArray[Any]) -> None:
         """Fill a contiguous array with the values from `position` on."""
-        left = out.data.cast("B")
         place = self._offset + position * self._item_bytes
-        while left:
-            n_bytes = os.preadv(self._handle, [left], place)
+        missing = out.nbytes - os.preadv(self._handle, [out.data], place)
+        while missing:
+            rest = out.reshape(-1).view("u1")[-missing:]
+            n_bytes = os.preadv(self._handle, [rest.data], place + out.nbytes - missing)
             if not n_bytes:
                 raise FormatError(
-                    f"{self._file.filename}: ends before the samples of {self._name} do; the file is "
-                    "truncated, get it again from where it was recorded."
+                    f"{self._file.filename}: ends before the samples of {self._name} do; the file is truncated, get it "
+                    "again from where it was recorded."
                 )
-            left, place = left[n_bytes:], place + n_bytes
+            missing -= n_bytes
 
 
 def create_in_one_piece(file: h5py.File, name: str, shape: tuple[int, int], dtype: str) -> h5py.Dataset:
