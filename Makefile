@@ -20,7 +20,7 @@ demo: .venv/installed
 	$(BIN)/ecogpipe demo demo
 
 test: .venv/installed-dev
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

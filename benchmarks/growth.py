@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from ecogpipe import override
+from ecogpipe.datasource.contiguous import create_in_one_piece
 from mirror import make_mirror
 from timing import Cost, alone
 
@@ -30,13 +31,9 @@ def write_empty(path: Path, grid: tuple[int, int], gigabytes: float) -> None:
     """Write a recording of zeros."""
     n_channels = grid[0] * grid[1]
     n_samples = int(gigabytes * 1e9 / 8 / n_channels)
-    settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    settings.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    settings.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    space = h5py.h5s.create_simple((n_channels, n_samples))
     scalars = {"numRow": grid[0], "numCol": grid[1], "numChan": grid[1], "OSR": 1, "Fs": RATE}
     with h5py.File(path, "w") as file:
-        h5py.h5d.create(file.id, b"data", h5py.h5t.IEEE_F64LE, space, settings)
+        create_in_one_piece(file, "data", (n_channels, n_samples), "f8")
         for name, value in (scalars | {"sampRate": RATE * grid[0]}).items():
             file[name] = np.array([[float(value)]])
 

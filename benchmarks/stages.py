@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ecogpipe.datasource.contiguous import ContiguousWriter, create_in_one_piece
 from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.outputs import whole_hdf5
@@ -52,10 +53,11 @@ def stages_of(raw: RawRecording, folder: Path) -> dict[str, Callable[[], None]]:
                 pass
 
     def write() -> None:
+        length = decimated.shape[1]
         with whole_hdf5(folder / "stage.h5") as file:
-            data = file.create_dataset("data", (N_CHANNELS, n_blocks * decimated.shape[1]), "f4")
+            data = ContiguousWriter(create_in_one_piece(file, "data", (N_CHANNELS, n_blocks * length), "f4"))
             for number in range(n_blocks):
-                data[:, number * decimated.shape[1] : (number + 1) * decimated.shape[1]] = decimated
+                data.write(0, number * length, decimated)
 
     return {
         "read, inflate": read,
