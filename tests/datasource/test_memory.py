@@ -100,3 +100,17 @@ def test_a_generous_limit_makes_large_blocks(files, storage):
         for limit in (100_000_000, 300_000_000, 2_000_000_000):
             with override(memory_limit=limit, workers=2):
                 assert len(source.iter_blocks()) == 1
+
+
+def test_a_short_piece_of_long_rows_costs_little(tmp_path):
+    """A recording of hours, never written to, so that it takes no room: one frame is a few bytes of each row."""
+    with h5py.File(tmp_path / "long.h5", "w") as file:
+        file.create_dataset("data", (64, 8_000_000), "f8")
+        file["data"][:, 5_000_000:5_000_002] = 1.5
+    with override(memory_limit=10_000_000), MappedSource.from_hdf_sources(tmp_path / "long.h5", "data") as source:
+        tracemalloc.start()
+        np.testing.assert_array_equal(source[:, 4_999_999:5_000_003], np.repeat([[0, 1.5, 1.5, 0]], 64, axis=0))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 200_000
+        assert source.iter_blocks().block(0).shape[1] > 1000

@@ -144,7 +144,8 @@ class ChunkReader:
 
     def _inflate(self, packed: bytes, n_bytes: int, offset: Offset) -> bytes:
         try:
-            raw: bytes = isal_zlib.decompress(packed, bufsize=n_bytes)
+            # One byte more than needed: a buffer that is full would be grown, and copied, to look for more.
+            raw: bytes = isal_zlib.decompress(packed, bufsize=n_bytes + 1)
         except IsalError as error:  # type: ignore[misc]  # the stub does not say that it is one
             raise self._damaged(offset, str(error)) from None
         if len(raw) != n_bytes:

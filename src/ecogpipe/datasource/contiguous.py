@@ -12,7 +12,7 @@ from ecogpipe.errors import FormatError
 from ecogpipe.params import load_params
 
 _SHORT_ROW_BYTES = 16_384
-"""Shorter pieces of a row are read together with the rest of the row, as that is one request in place of many."""
+"""Rows up to this length are read whole, as that is one request in place of many."""
 
 _GROUP_BYTES = 4_000_000
 _GROUP_SHARE = 16
@@ -73,7 +73,7 @@ class ContiguousReader:
 
     def _reads_in_place(self, windows: tuple[Window, Window]) -> bool:
         start, stop = windows[1]
-        return stop - start == self._n_columns or (stop - start) * self._item_bytes >= _SHORT_ROW_BYTES
+        return stop - start == self._n_columns or not self.has_short_rows
 
     def _group_rows(self) -> int:
         most = min(_GROUP_BYTES, load_params().memory_limit // _GROUP_SHARE)
