@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ecogpipe.datasource.array import ArraySource
     from ecogpipe.datasource.buffers import BufferBinder, HDF5Buffer
     from ecogpipe.datasource.mapped import MappedSource
-    from ecogpipe.datasource.source import ArraySource, ElectrodeDataSource
+    from ecogpipe.datasource.source import ElectrodeDataSource
     from ecogpipe.electrodes.channel_map import ChannelMap
     from ecogpipe.electrodes.wiring import load_wiring
     from ecogpipe.errors import EcogpipeError, MemoryBlowOutError
@@ -50,7 +51,7 @@ __all__ = [
 
 _HOMES = {
     "ActiveLoader": "loader",
-    "ArraySource": "datasource.source",
+    "ArraySource": "datasource.array",
     "BufferBinder": "datasource.buffers",
     "ChannelMap": "electrodes.channel_map",
     "Dataset": "loader",

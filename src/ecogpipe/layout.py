@@ -10,7 +10,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from ecogpipe.errors import FormatError
 from ecogpipe.outputs import to_json
@@ -213,20 +212,6 @@ def read_texts(dataset: h5py.Dataset) -> list[str]:
 def write_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
     """Write a dataset of strings."""
     file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype())
-
-
-def scalar(value: npt.ArrayLike) -> float:
-    """Return the one number of a (), (1,) or (1, 1) array.
-
-    Raises
-    ------
-    FormatError
-        If there is not exactly one number.
-    """
-    array = np.asarray(value)
-    if array.size != 1:
-        raise FormatError(f"Found {array.size} values in shape {array.shape} where one number is needed.")
-    return float(array.reshape(())[()])
 
 
 def _relative(path: Path, folder: Path) -> str:

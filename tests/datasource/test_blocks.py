@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from ecogpipe.datasource.source import ArraySource
+from ecogpipe.datasource.array import ArraySource
 from ecogpipe.errors import MemoryBlowOutError
 from ecogpipe.params import override
 

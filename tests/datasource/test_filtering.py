@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from scipy import signal
 
+from ecogpipe.datasource.array import ArraySource
 from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.mapped import MappedSource
-from ecogpipe.datasource.source import ArraySource
 from ecogpipe.errors import FilterError, RateError, SettingsError
 from ecogpipe.params import override
 from ecogpipe.signal.decimate import decimation_fir

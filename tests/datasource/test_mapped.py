@@ -6,9 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
+from ecogpipe.datasource.array import ArraySource
 from ecogpipe.datasource.buffers import BufferBinder, HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
-from ecogpipe.datasource.source import ArraySource
 from ecogpipe.errors import FormatError, JoinError, MaskError, MemoryBlowOutError, SettingsError
 from ecogpipe.params import override
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecogpipe.datasource.source import ArraySource
+from ecogpipe.datasource.array import ArraySource
 from ecogpipe.params import override
 
 NAMES = ("min", "max", "sum", "mean", "var", "std")

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
+from ecogpipe.datasource.array import ArraySource
 from ecogpipe.datasource.mapped import MappedSource
-from ecogpipe.datasource.source import ArraySource
 from ecogpipe.errors import MemoryBlowOutError, OutputError, SettingsError
 from ecogpipe.params import override
 

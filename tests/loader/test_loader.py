@@ -5,7 +5,7 @@ import pytest
 
 import ecogpipe
 from ecogpipe import ActiveLoader, MappedSource, override, session_info
-from ecogpipe.datasource.source import ArraySource
+from ecogpipe.datasource.array import ArraySource
 from ecogpipe.errors import EcogpipeError, FormatError, SettingsError
 from ecogpipe.synthetic import SyntheticRecording
 

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe import layout
+from ecogpipe.datasource.array import ArraySource
 from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.scratch import scratch_path
-from ecogpipe.datasource.source import ArraySource, ElectrodeDataSource
+from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.errors import MemoryBlowOutError, OutputError, SettingsError, nearest
 from ecogpipe.params import load_params
 from ecogpipe.signal.rates import decimated_length

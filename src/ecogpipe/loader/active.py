@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ecogpipe.datasource.array import ArraySource
 from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.scratch import scratch_path
-from ecogpipe.datasource.source import ArraySource, ElectrodeDataSource
+from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, read_channels
 from ecogpipe.errors import FormatError, SettingsError, nearest
