@@ -1,20 +1,18 @@
-"""The command ``ecogpipe``: a demonstration, and the workflow from any folder."""
+"""``ecogpipe demo``: a small study with a known truth, and the workflow run on it."""
 
-import argparse
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import h5py
 
-from ecogpipe.errors import EcogpipeError
+from ecogpipe.cli.commands import Commands, print_columns
+from ecogpipe.cli.run import run_snakemake
 from ecogpipe.layout import signal_parts
 from ecogpipe.outputs import whole_file
 from ecogpipe.recordings import Recording, read_recordings
-from ecogpipe.settings import config_folder, workflow_folder
+from ecogpipe.settings import config_folder
 from ecogpipe.synthetic import Faults, SyntheticRecording
 from ecogpipe.tsv import read_tsv
 
@@ -22,48 +20,23 @@ _DEMO_RATE_HZ = 5000
 _DEMO_SEGMENTS = 20
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with these arguments, by default those of the program; returns its exit status."""
-    parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
-    if arguments.command == "run":
-        return _run_snakemake(rest)
-    if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    try:
-        return _run_demo(arguments.folder, arguments.cores, arguments.seconds)
-    except EcogpipeError as error:
-        print(error, file=sys.stderr)
-        return 1
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ecogpipe", description="From raw recordings of active electrode arrays to mapped, masked, filtered HDF5."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    demo = commands.add_parser("demo", help="make a small study with a known truth and run the workflow on it")
-    demo.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="study folder (default: demo)")
-    demo.add_argument("--cores", default="all", help="cores to use (default: all)")
-    demo.add_argument(
+def add_parser(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser("demo", help="make a small study with a known truth and run the workflow on it")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="study folder (default: demo)")
+    parser.add_argument("--cores", default="all", help="cores to use (default: all)")
+    parser.add_argument(
         "--seconds", type=float, default=20, help="length of each recording that has to be written (default: 20)"
     )
-    commands.add_parser(
-        "run",
-        help="run the workflow on the study in the current folder",
-        usage="ecogpipe run [arguments of snakemake]",
-        description="Runs the workflow on the study in the current folder. All arguments go to Snakemake, e.g. "
-        "--cores 2, --dry-run, --directory FOLDER; `snakemake --help` lists them.",
-    )
-    return parser
+    parser.set_defaults(execute=lambda arguments: _run_demo(arguments.folder, arguments.cores, arguments.seconds))
 
 
 def _run_demo(study: Path, cores: str, seconds: float) -> int:
     write_demo_study(study, seconds)
-    status = _run_snakemake(["--directory", str(study), "--cores", cores])
+    status = run_snakemake(["--directory", str(study), "--cores", cores])
     if status == 0:
         print()
-        _print_columns([("recording", "file", "rows x columns", "Hz", "MB"), *_describe_outputs(study)])
+        print_columns([("recording", "file", "rows x columns", "Hz", "MB"), *_describe_outputs(study)])
         print(f"\nReport: {study / 'results' / 'report.html'}")
     return status
 
@@ -106,17 +79,6 @@ def _write_synthetic(recording: Recording, seconds: float) -> None:
             synthetic.write_mat73(parts[0])
 
 
-def _run_snakemake(arguments: Sequence[str]) -> int:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile"), *arguments]
-    process = subprocess.Popen(command)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            # Snakemake hears the same Ctrl-C and winds up; its exit status is ours.
-            continue
-
-
 def _describe_outputs(study: Path) -> Iterator[tuple[str, ...]]:
     """Yield recording, file, shape, rate and megabytes of every result."""
     results = study / "results"
@@ -143,13 +105,3 @@ def _describe_signals(path: Path) -> tuple[str, str]:
                 shape = source[part.dataset].shape
                 shapes.append(shape[::-1] if part.time_first else shape)
     return f"{shapes[0][0]} x {sum(samples for _, samples in shapes)}", rate
-
-
-def _print_columns(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-if __name__ == "__main__":
-    sys.exit(main())
