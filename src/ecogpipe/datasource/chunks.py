@@ -78,10 +78,11 @@ class ChunkReader:
         known, kept = self._take_kept(), _Kept(_kept_at_most())
 
         def fill(offset: Offset) -> None:
-            chunk = known.get(offset)
+            chunk, (inside, target) = known.get(offset), _overlap(offset, self._chunk_shape, windows)
+            if chunk is None and self._read_in_place(offset, out[target]):
+                return
             if chunk is None:
                 chunk = self._load(offset)
-            inside, target = _overlap(offset, self._chunk_shape, windows)
             out[target] = chunk[inside]
             if self._reaches_past(offset, windows):
                 kept.add(offset, chunk)
@@ -131,6 +132,13 @@ class ChunkReader:
     def _inflating_bytes(self) -> int:
         """Bytes of a chunk for each worker: packed, inflated, and unshuffled where it was shuffled."""
         return load_params().workers * self._chunk_bytes() * (3 if self._shuffled else 2)
+
+    def _read_in_place(self, offset: Offset, out: npt.NDArray[Any]) -> bool:
+        """Read a chunk that is stored plain to where it is wanted whole and in one piece; whether that was done."""
+        if self._zipped or self._shuffled or out.shape != self._chunk_shape or not out.flags.c_contiguous:
+            return False
+        stored = self._dataset.id.get_chunk_info_by_coord(offset)
+        return stored.byte_offset is not None and os.preadv(self._handle, [out.data], stored.byte_offset) == out.nbytes
 
     def _load(self, offset: Offset) -> npt.NDArray[Any]:
         stored = self._dataset.id.get_chunk_info_by_coord(offset)
