@@ -103,7 +103,10 @@ class Buffer(ABC):
 
     def __setitem__(self, key: Any, values: npt.ArrayLike) -> None:
         if not self.writeable:
-            raise ValueError(f"{self.filename}: is open for reading only; mirror the source to get a writeable copy.")
+            raise ValueError(
+                f"{self.filename}: is open for reading only, or packed by lzf, which HDF5 does not rewrite safely; "
+                "mirror the source to get a writeable copy."
+            )
         axes = parse_key(key, self.shape)
         kept = [keep_axis(index) for index in axes]
         broadcast = np.broadcast_to(np.asarray(values), result_shape(axes))
@@ -129,7 +132,8 @@ class HDF5Buffer(Buffer):
         self._remove: weakref.finalize[..., HDF5Buffer] | None = None
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype = dataset.dtype
-        self.writeable = dataset.file.mode == "r+"
+        # HDF5 2.0 damages chunks packed by lzf when it packs them again, without a word.
+        self.writeable = dataset.file.mode == "r+" and dataset.compression != "lzf"
         self._last_pairs: tuple[object, object, list[tuple[Span, Span]]] = (None, None, [])
         self._reader = None if self.writeable else _fast_reader(dataset)
 
