@@ -238,6 +238,11 @@ class TestDeclaredThreshold:
         assert found_on(found) == ([], [])
         assert "its samples lie between 0.25 and 0.25 V" in found.facts[10]["note"]
 
+    def test_one_amid_noise_gives_a_warning(self, recording, tmp_path, caplog):
+        found = events_of(recording, tmp_path, lambda volts: noisy(0.0 * volts), threshold=0.5)
+        assert "is the threshold amid noise?" in found.facts[10]["note"]
+        assert [record.levelname for record in caplog.records if "line 10" in record.message] == ["WARNING"]
+
     def test_a_column_that_carries_no_line_is_refused(self, recording, tmp_path):
         with pytest.raises(SettingsError, match="BNC column 3, but the recording's BNC columns are 10, 11"):
             events_of(recording, tmp_path, self.two_heights, bnc=[BncLine(3, "ttl_low", 1.0)])

@@ -34,6 +34,8 @@ _EDGES = (
     "row copy in the new state, n_rows to a frame; sample_<mirror>: floor(sample / ratio)"
 )
 _SHARE = 16
+_RESTLESS = 0.1
+"""Share of the frames that hold an edge, from which on a person should look at the line."""
 
 
 def extract_events(
@@ -397,6 +399,9 @@ def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanne
         notes[0] += " (declared)"
     if not len(changes.frames):
         notes.append(f"its samples lie between {facts['lowest_volts']} and {facts['highest_volts']} V")
+    restless = len(changes.frames) > _RESTLESS * scanned.n_samples
+    if restless:
+        notes.append(f"it changes in {len(changes.frames)} of {scanned.n_samples} frames: is the threshold amid noise?")
     if n_short:
         notes.append(f"{n_short} edges of states shorter than {wanted.debounce:g} s left out")
     if n_close:
@@ -404,7 +409,7 @@ def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanne
     if kept.begins_active:
         notes.append("the recording begins with the line active, which is no edge")
     counts = {"edges_left_out_by_debounce": n_short, "pulses_left_out_by_minimum_interval": n_close}
-    return _Line(kept, facts | counts | {"begins_active": kept.begins_active, "note": "; ".join(notes)})
+    return _Line(kept, facts | counts | {"begins_active": kept.begins_active, "note": "; ".join(notes)}, restless)
 
 
 def _rows(
