@@ -1,6 +1,10 @@
 """Filtering what is too long for memory: blocks in, blocks out, in between on the scratch disk."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from threading import Event, Lock
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -16,58 +20,79 @@ from ecogpipe.params import load_params
 from ecogpipe.signal.decimate import Decimator
 from ecogpipe.signal.filters import Phase
 from ecogpipe.signal.rates import decimated_length
-from ecogpipe.signal.stream import GapFinder, bridge, causal, restore, zero_phase
+from ecogpipe.signal.stream import Gap, GapFinder, bridge, causal, restore, zero_phase
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
 
 class StreamedFilter:
-    """A filter that takes all blocks first, and gives them back filtered.
+    """A filter that takes all blocks first, then writes them filtered; channels go side by side in threads.
 
     Parameters
     ----------
     sos
-        Second-order sections; None gives every block back as it comes.
+        Second-order sections; None writes every block as it comes.
+    write
+        Takes what is finished: (rows, first sample, block). It is called from several threads, each with rows of its
+        own.
     phase
-        'zero' filters forwards and backwards, and gives the last block back first; 'causal' only forwards.
+        'zero' filters forwards and backwards, and writes the last block first; 'causal' only forwards.
     """
 
-    def __init__(self, sos: Array | None, phase: Phase = "zero") -> None:
-        self._sos, self._phase = sos, phase
-        self._scratch = ScratchBlocks()
+    def __init__(self, sos: Array | None, write: Callable[[slice, int, Array], None], phase: Phase = "zero") -> None:
+        self._sos, self._write, self._phase = sos, write, phase
+        self._scratch: list[tuple[slice, ScratchBlocks]] = []
         self._finder = GapFinder()
         self._n_samples = 0
+        self._given_up = Event()
 
-    def push(self, block: Array) -> Iterator[tuple[int, Array]]:
-        """Take the next samples, (channels, time); yield (first sample, block) of what is finished already."""
+    def push(self, block: Array) -> None:
+        """Take the next samples, (channels, time)."""
         if not block.shape[1]:
             return
         self._finder.push(block)
-        first, self._n_samples = self._n_samples, self._n_samples + block.shape[1]
         if self._sos is None:
-            yield first, block
+            self._write(slice(0, len(block)), self._n_samples, block)
         else:
-            self._scratch.append(block)
+            self._scratch = self._scratch or [(rows, ScratchBlocks()) for rows in _groups(len(block))]
+            for rows, blocks in self._scratch:
+                blocks.append(block[rows])
+        self._n_samples += block.shape[1]
 
-    def finish(self) -> Iterator[tuple[int, Array]]:
-        """Yield (first sample, block) of the rest; runs that were not finite are bridged for the filter, then NaN."""
-        if self._sos is None or not self._n_samples:
-            return
+    def finish(self) -> None:
+        """Write the rest; runs that were not finite are bridged for the filter, then NaN."""
         gaps = self._finder.finish()
-        if gaps:
-            for number in range(len(self._scratch)):
-                block = self._scratch.read(number)
-                bridge(block, self._scratch.first_sample(number), gaps)
-                self._scratch.replace(number, block)
-        for number, block in self._passes(self._sos, load_params().workers):
-            first = self._scratch.first_sample(number)
-            restore(block, first, gaps)
-            yield first, block
+        with ThreadPoolExecutor(max(1, len(self._scratch)), thread_name_prefix="filter") as pool:
+            running = [pool.submit(self._finish_rows, *rows, gaps) for rows in self._scratch]
+            try:
+                for rows_filtered in running:
+                    rows_filtered.result()
+            except BaseException:
+                self._given_up.set()
+                raise
 
-    def _passes(self, sos: Array, workers: int) -> Iterator[tuple[int, Array]]:
+    def _finish_rows(self, rows: slice, blocks: ScratchBlocks, gaps: Sequence[Gap]) -> None:
+        inside = [
+            replace(gap, channel=gap.channel - rows.start) for gap in gaps if rows.start <= gap.channel < rows.stop
+        ]
+        if inside:
+            for number in range(len(blocks)):
+                block = blocks.read(number)
+                bridge(block, blocks.first_sample(number), inside)
+                blocks.replace(number, block)
+        for number, block in self._passes(blocks):
+            if self._given_up.is_set():
+                return
+            first = blocks.first_sample(number)
+            restore(block, first, inside)
+            self._write(rows, first, block)
+
+    def _passes(self, blocks: ScratchBlocks) -> Iterator[tuple[int, Array]]:
+        if self._sos is None:
+            return iter(())
         if self._phase == "causal":
-            return causal(self._scratch, sos, workers)
-        return zero_phase(self._scratch, sos, self._n_samples, workers)
+            return causal(blocks, self._sos)
+        return zero_phase(blocks, self._sos, self._n_samples)
 
     def gaps(self) -> npt.NDArray[np.int64]:
         """Return the runs of samples that are not finite: (channel, first sample, stop sample)."""
@@ -80,7 +105,14 @@ class StreamedFilter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._scratch.close()
+        for _, blocks in self._scratch:
+            blocks.close()
+
+
+def _groups(n_channels: int) -> list[slice]:
+    """Cut channels into as many runs as there are workers; a channel's result does not depend on its neighbours."""
+    borders = np.linspace(0, n_channels, min(n_channels, load_params().workers) + 1).astype(int).tolist()
+    return [slice(*border) for border in pairwise(borders)]
 
 
 def filter_source(source: ElectrodeDataSource, sos: Array, out: Any) -> None:
@@ -98,12 +130,17 @@ def filter_source(source: ElectrodeDataSource, sos: Array, out: Any) -> None:
     check_target(out, source.shape)
     n_channels = len(source)
     length = affordable(source.n_samples, lambda n: source.block_bytes(n_channels, n) + 24 * n_channels * n)
-    with StreamedFilter(sos) as filtering:
+    one_at_a_time = Lock()
+
+    def write(rows: slice, first: int, block: Array) -> None:
+        # Rows of the one thread may lie between rows of the other in the file, in windows that both write back.
+        with one_at_a_time:
+            out[rows, first : first + block.shape[1]] = block
+
+    with StreamedFilter(sos, write) as filtering:
         for block in source.iter_blocks(length):
-            for _ in filtering.push(np.ascontiguousarray(block, dtype=np.float64)):
-                pass
-        for first, block in filtering.finish():
-            out[:, first : first + block.shape[1]] = block
+            filtering.push(np.ascontiguousarray(block, dtype=np.float64))
+        filtering.finish()
 
 
 def decimate_source(source: ElectrodeDataSource, ratio: int, out: Any) -> None:
@@ -119,10 +156,14 @@ def decimate_source(source: ElectrodeDataSource, ratio: int, out: Any) -> None:
         A writeable source, or an array, of the source's channels and ceil(n / ratio) samples.
     """
     check_target(out, (len(source), decimated_length(source.n_samples, ratio)))
-    n_channels, decimator, first = len(source), Decimator(ratio, source.n_samples), 0
+    n_channels, first = len(source), 0
     length = affordable(source.n_samples, lambda n: source.block_bytes(n_channels, n) + 16 * n_channels * n)
     # BLAS on more threads would split its sums, and so change their last bits.
-    with threadpool_limits(1, user_api="blas"):
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(load_params().workers, thread_name_prefix="decimate") as pool,
+    ):
+        decimator = Decimator(ratio, source.n_samples, pool=pool)
         for block in source.iter_blocks(length):
             low = decimator.push(block)
             out[:, first : first + low.shape[1]] = low

@@ -122,7 +122,7 @@ def intersect(index: range | IntArray, window: Window) -> tuple[slice | IntArray
     if isinstance(index, range):
         return _intersect_range(index, start, stop)
     places = np.flatnonzero((index >= start) & (index < stop))
-    return (_as_run(places), _as_run(index[places] - start)) if len(places) else None
+    return (as_run(places), as_run(index[places] - start)) if len(places) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def as_slice(index: range) -> slice:
     return slice(index.start, stop if stop >= 0 else None, index.step)
 
 
-def _as_run(positions: IntArray) -> slice | IntArray:
+def as_run(positions: IntArray) -> slice | IntArray:
     """Return positions that follow one another as a slice, which NumPy reads and writes in place."""
     if (np.diff(positions) == 1).all():
         return slice(int(positions[0]), int(positions[-1]) + 1, 1)

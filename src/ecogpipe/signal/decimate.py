@@ -5,7 +5,8 @@ product has one shape, its tile of outputs anchored at output sample 0, so that 
 the samples arrive.
 """
 
-from functools import lru_cache
+from concurrent.futures import Executor
+from functools import lru_cache, partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -28,6 +29,9 @@ _TRANSITION = 0.4
 
 _TILE_OUTPUTS = 16
 """Outputs of one matrix product: fewer waste calls, more waste products with the zeros of the band."""
+
+_RUN_TILES = 64
+"""Tiles that a thread takes at a time."""
 
 
 @lru_cache
@@ -87,6 +91,8 @@ class Decimator:
         Samples that will arrive in all.
     taps
         Taps to use in place of `decimation_fir`, an odd number of them, the last one for the newest sample.
+    pool
+        Threads that share the work over time; they do not change the result.
 
     Notes
     -----
@@ -101,8 +107,9 @@ class Decimator:
     (1, 50)
     """
 
-    def __init__(self, ratio: int, n_samples: int, taps: Array | None = None) -> None:
+    def __init__(self, ratio: int, n_samples: int, taps: Array | None = None, pool: Executor | None = None) -> None:
         self._taps = decimation_fir(ratio) if taps is None else taps
+        self._pool = pool
         self._ratio, self._n_samples = ratio, n_samples
         self._hop = _TILE_OUTPUTS * ratio
         self._reach = self._hop - ratio + len(self._taps)
@@ -127,48 +134,63 @@ class Decimator:
         if len(self._taps) == 1:
             return block
         last = self._arrived == self._n_samples
-        outputs = [output for piece in self._ends.push(block, last) for output in self._consume(piece)]
+        complete = [tiles for piece in self._ends.push(block, last) for tiles in self._consume(piece)]
         if last:
-            outputs += self._consume_last(len(block))
-        joined = np.concatenate([np.empty((len(block), 0)), *outputs], axis=1)[:, : self._outputs_left]
-        self._outputs_left -= joined.shape[1]
-        return joined
+            complete += self._consume_last(len(block))
+        outputs = self._filter(complete, len(block))[:, : self._outputs_left]
+        self._outputs_left -= outputs.shape[1]
+        return outputs
 
     def _consume(self, piece: Array) -> list[Array]:
-        """Filter the tiles that begin in what is pending, then those that lie inside the piece, uncopied."""
+        """Return the tiles that begin in what is pending, then those that lie inside the piece, uncopied."""
         pending = piece[:, :0] if self._pending is None else self._pending
         n_junction = -(-pending.shape[1] // self._hop)
         junction_length = (n_junction - 1) * self._hop + self._reach if n_junction else 0
         if junction_length > pending.shape[1] + piece.shape[1]:
             self._pending = np.concatenate([pending, piece], axis=1)
             return []
-        outputs = []
+        complete = []
         if n_junction:
             junction = np.concatenate([pending, piece[:, : junction_length - pending.shape[1]]], axis=1)
-            outputs.append(self._filter(junction, n_junction))
+            complete.append(self._tiles(junction, n_junction))
         inside = piece[:, n_junction * self._hop - pending.shape[1] :]
         n_inside = max(0, (inside.shape[1] - self._reach) // self._hop + 1)
         if n_inside:
-            outputs.append(self._filter(inside, n_inside))
+            complete.append(self._tiles(inside, n_inside))
         self._pending = inside[:, n_inside * self._hop :].copy()
-        return outputs
+        return complete
 
     def _consume_last(self, n_channels: int) -> list[Array]:
-        """Filter what is pending, filled up with zeros to whole tiles."""
+        """Return the tiles of what is pending, filled up with zeros."""
         if self._pending is None or not self._pending.shape[1]:
             return []
         n_tiles = -(-self._pending.shape[1] // self._hop)
         missing = (n_tiles - 1) * self._hop + self._reach - self._pending.shape[1]
         filled = np.concatenate([self._pending, np.zeros((n_channels, max(0, missing)))], axis=1)
-        return [self._filter(filled, n_tiles)]
+        return [self._tiles(filled, n_tiles)]
 
-    def _filter(self, samples: Array, n_tiles: int) -> Array:
-        tiles = _tiles(_in_order(samples, self._order), n_tiles, self._reach, self._hop)
-        with np.errstate(invalid="ignore"):
-            outputs = _products(tiles, self._band, self._order)
-        if not np.isfinite(outputs).all():
-            outputs = _finite_products(tiles, self._band, self._ratio, len(self._taps), self._order)
-        return outputs.transpose(1, 0, 2).reshape(len(samples), -1)
+    def _tiles(self, samples: Array, n_tiles: int) -> Array:
+        """View samples as tiles that overlap by the filter's length, (tiles, channels, reach)."""
+        ordered = _in_order(samples, self._order)
+        channel_stride, time_stride = ordered.strides
+        shape, strides = (n_tiles, len(ordered), self._reach), (self._hop * time_stride, channel_stride, time_stride)
+        return as_strided(ordered, shape, strides, writeable=False)
+
+    def _filter(self, complete: list[Array], n_channels: int) -> Array:
+        """Return the outputs of tiles that follow one another, (channels, time)."""
+        n_tiles = sum(len(tiles) for tiles in complete)
+        outputs = np.empty((n_channels, n_tiles * _TILE_OUTPUTS))
+        by_tile = outputs.reshape(n_channels, n_tiles, _TILE_OUTPUTS).transpose(1, 0, 2)
+        runs, first = [], 0
+        for tiles in complete:
+            for start in range(0, len(tiles), _RUN_TILES):
+                run = tiles[start : start + _RUN_TILES]
+                runs.append((run, by_tile[first + start : first + start + len(run)]))
+            first += len(tiles)
+        multiply = partial(_multiply, band=self._band, ratio=self._ratio, n_taps=len(self._taps))
+        for _ in (map if self._pool is None else self._pool.map)(multiply, runs):
+            pass
+        return outputs
 
 
 class _OddReflection:
@@ -236,33 +258,24 @@ def _banded(taps: Array, ratio: int) -> Array:
     return band
 
 
-def _tiles(samples: Array, n_tiles: int, reach: int, hop: int) -> Array:
-    channel_stride, time_stride = samples.strides
-    return as_strided(
-        samples, (n_tiles, len(samples), reach), (hop * time_stride, channel_stride, time_stride), writeable=False
-    )
+def _multiply(run: tuple[Array, Array], band: Array, ratio: int, n_taps: int) -> None:
+    """Multiply tiles, (tiles, channels, reach), by the band, into (tiles, channels, outputs)."""
+    tiles, outputs = run
+    with np.errstate(invalid="ignore"):
+        np.matmul(tiles, band, out=outputs)
+    if not np.isfinite(outputs).all():
+        _multiply_finite(tiles, outputs, band, ratio, n_taps)
 
 
-def _products(tiles: Array, band: Array, order: Order) -> Array:
-    """Multiply each (channels, reach) tile by the band; BLAS takes either memory order as it is."""
-    if order == "C":
-        products: Array = np.matmul(tiles, band)
-    else:
-        products = np.matmul(band.T, tiles.transpose(0, 2, 1)).transpose(0, 2, 1)
-    return products
-
-
-def _finite_products(tiles: Array, band: Array, ratio: int, n_taps: int, order: Order) -> Array:
-    """As `_products`, but a sample that is not finite reaches only the outputs whose taps cover it."""
-    outputs = np.empty((len(tiles), tiles.shape[1], _TILE_OUTPUTS))
+def _multiply_finite(tiles: Array, outputs: Array, band: Array, ratio: int, n_taps: int) -> None:
+    """As `_multiply`, but a sample that is not finite reaches only the outputs whose taps cover it."""
     firsts = np.arange(_TILE_OUTPUTS) * ratio
     for tile, output in zip(tiles, outputs, strict=True):
-        bad = ~np.isfinite(tile)
-        clean = _in_order(np.where(bad, 0.0, tile), order)
-        output[...] = _products(clean[None], band, order)[0]
+        bad, clean = ~np.isfinite(tile), tile.copy(order="K")
+        clean[bad] = 0
+        np.matmul(clean, band, out=output)
         counts = np.concatenate([np.zeros((len(bad), 1), dtype=np.intp), np.cumsum(bad, axis=1)], axis=1)
         output[counts[:, firsts + n_taps] > counts[:, firsts]] = np.nan
-    return outputs
 
 
 def _memory_order(samples: npt.NDArray[Any]) -> Order:

@@ -5,7 +5,6 @@ block to block, and the ends are padded as SciPy pads them.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -104,7 +103,7 @@ def restore(block: Array, first_sample: int, gaps: Sequence[Gap]) -> None:
         block[gap.channel, inside] = np.nan
 
 
-def zero_phase(store: BlockStore, sos: Array, n_samples: int, workers: int = 1) -> Iterator[tuple[int, Array]]:
+def zero_phase(store: BlockStore, sos: Array, n_samples: int) -> Iterator[tuple[int, Array]]:
     """Filter what a store holds forwards and backwards; yield the finished blocks, the last one first.
 
     Parameters
@@ -115,8 +114,6 @@ def zero_phase(store: BlockStore, sos: Array, n_samples: int, workers: int = 1) 
         Second-order sections.
     n_samples
         Samples that the store holds in all.
-    workers
-        Threads that filter channels side by side; they do not change the result.
 
     Yields
     ------
@@ -134,13 +131,12 @@ def zero_phase(store: BlockStore, sos: Array, n_samples: int, workers: int = 1) 
             f"The recording has {n_samples} samples at the new rate; this filter needs more than {padding} of them "
             "for its padding; use a longer recording, a lower order, or no filter."
         )
-    with ThreadPoolExecutor(workers, thread_name_prefix="filter") as pool:
-        passing = _Pass(sos, pool, workers)
-        after = _forward(store, passing, padding)
-        yield from _backward(store, passing, after)
+    passing = _Pass(sos)
+    after = _forward(store, passing, padding)
+    yield from _backward(store, passing, after)
 
 
-def causal(store: BlockStore, sos: Array, workers: int = 1) -> Iterator[tuple[int, Array]]:
+def causal(store: BlockStore, sos: Array) -> Iterator[tuple[int, Array]]:
     """Filter what a store holds forwards only, from the steady state of its first sample; yield blocks in order.
 
     Parameters
@@ -149,21 +145,18 @@ def causal(store: BlockStore, sos: Array, workers: int = 1) -> Iterator[tuple[in
         Blocks of finite float64 signals.
     sos
         Second-order sections.
-    workers
-        Threads that filter channels side by side; they do not change the result.
     """
-    with ThreadPoolExecutor(workers, thread_name_prefix="filter") as pool:
-        passing = _Pass(sos, pool, workers)
-        passing.start_at(_first_samples(store, 1))
-        for number in range(len(store)):
-            yield number, passing.push(store.read(number))
+    passing = _Pass(sos)
+    passing.start_at(_first_samples(store, 1))
+    for number in range(len(store)):
+        yield number, passing.push(store.read(number))
 
 
 class _Pass:
     """One direction of filtering: blocks in, blocks out, the state kept in between."""
 
-    def __init__(self, sos: Array, pool: ThreadPoolExecutor, workers: int) -> None:
-        self._sos, self._pool, self._workers = sos, pool, workers
+    def __init__(self, sos: Array) -> None:
+        self._sos = sos
         self._state: Array = np.empty(0)
 
     def start_at(self, first: Array) -> None:
@@ -171,16 +164,8 @@ class _Pass:
         self._state = signal.sosfilt_zi(self._sos)[:, None, :] * first[None, :, :]
 
     def push(self, block: Array) -> Array:
-        groups = [group for group in np.array_split(np.arange(len(block)), self._workers) if len(group)]
-        out = np.empty_like(block)
-
-        def run(group: npt.NDArray[np.intp]) -> None:
-            rows = slice(group[0], group[-1] + 1)
-            out[rows], self._state[:, rows] = signal.sosfilt(self._sos, block[rows], zi=self._state[:, rows])
-
-        for _ in self._pool.map(run, groups):
-            pass
-        return out
+        out, self._state = signal.sosfilt(self._sos, block, zi=self._state)
+        return np.asarray(out)
 
 
 def _forward(store: BlockStore, passing: _Pass, padding: int) -> Array:

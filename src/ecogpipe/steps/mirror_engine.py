@@ -1,7 +1,7 @@
 """The engine of the step `mirror`: read, scale, decimate, reference, filter, write, in one pass over the recording."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import h5py
@@ -13,8 +13,10 @@ from ecogpipe.datasource.blocks import affordable
 from ecogpipe.datasource.contiguous import ContiguousWriter
 from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.raw import RawRecording
+from ecogpipe.datasource.slicing import as_run
 from ecogpipe.electrodes.channels import BncKind, ChannelTable
 from ecogpipe.layout import Acquisition
+from ecogpipe.params import load_params
 from ecogpipe.signal.decimate import Decimator, decimate_line, skewed_fir
 from ecogpipe.signal.filters import design_fir, design_sos
 from ecogpipe.signal.rates import decimated_length
@@ -23,6 +25,7 @@ from ecogpipe.steps.mirror_settings import MirrorSettings
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Lines: TypeAlias = tuple[int, list[npt.NDArray[Any]]]
 
 
 _TURNED_OVER: dict[BncKind, BncKind] = {"ttl_high": "ttl_low", "ttl_low": "ttl_high", "analog": "analog"}
@@ -61,18 +64,26 @@ class MirrorEngine:
         self._active, self._settings = active, settings
         self._new_rate = recording.acquisition.rate / ratio
         self._n_outputs = decimated_length(recording.n_samples, ratio)
+        self._to_units = _row_scale(recording.acquisition, table)
 
     def run(self) -> Iterator[int]:
         """Write the mirror's rows; yield the bytes of the recording that each block took."""
         wanted = self._settings.filter
         sos = None if wanted.does_nothing or wanted.design == "fir" else design_sos(wanted, self._new_rate)
-        with StreamedFilter(sos, wanted.phase) as filtering:
-            for electrodes, n_bytes in self._decimated():
-                for first, block in filtering.push(self._fir.push(electrodes)):
-                    self._write_electrodes(first, block)
+        with (
+            StreamedFilter(sos, self._write_electrodes, wanted.phase) as filtering,
+            ThreadPoolExecutor(load_params().workers, thread_name_prefix="decimate") as pool,
+            ThreadPoolExecutor(1, thread_name_prefix="write_behind") as behind,
+        ):
+            fir, writing = self._fir(pool), None
+            for low, lines, start, n_bytes in self._decimated(pool):
+                if writing is not None:
+                    writing.result()
+                writing = behind.submit(self._pass_on, low, lines, start, fir, filtering)
                 yield n_bytes
-            for first, block in filtering.finish():
-                self._write_electrodes(first, block)
+            if writing is not None:
+                writing.result()
+            filtering.finish()
             self._gaps = filtering.gaps()
 
     def non_finite(self) -> npt.NDArray[np.int64]:
@@ -81,50 +92,62 @@ class MirrorEngine:
         runs[:, 0] = self._table.electrode_channels[runs[:, 0]]
         return runs
 
-    @cached_property
-    def _fir(self) -> Decimator:
-        """The windowed FIR at the new rate, or one that does nothing."""
+    def _fir(self, pool: Executor) -> Decimator:
+        """Return the windowed FIR at the new rate, or one that does nothing."""
         wanted = self._settings.filter
         taps = design_fir(wanted, self._new_rate) if wanted.design == "fir" and not wanted.does_nothing else None
-        return Decimator(1, self._n_outputs, taps)
+        return Decimator(1, self._n_outputs, taps, pool)
 
-    def _decimated(self) -> Iterator[tuple[Array, int]]:
-        """Decimate, and write the other rows; yield the electrode rows in microvolts, and the bytes of each block."""
-        source, electrodes = self._recording.source, self._table.electrode_channels
-        to_units = _row_scale(self._recording.acquisition, self._table)
-        decimators = self._decimators()
-        n_filtered, start = self._recording.acquisition.n_rows * self._recording.acquisition.n_columns, 0
-        for block, (_, time) in source.iter_blocks(self._block_length(), return_slice=True):
-            low = to_units(_push(decimators, block[:n_filtered]), slice(0, n_filtered))
-            self._write(self._table.diagnostic_channels, start, low[self._table.diagnostic_channels])
-            self._write_lines(to_units, block, time.start)
-            yield subtract_reference(low[electrodes], self._active, self._settings.reference), block.nbytes
+    def _decimated(self, pool: Executor) -> Iterator[tuple[Array, Lines, int, int]]:
+        """Decimate block by block; yield the rows that are no BNC, the BNC lines, their first sample, and the bytes."""
+        decimators, acquisition, start = self._decimators(pool), self._recording.acquisition, 0
+        n_filtered = acquisition.n_rows * acquisition.n_columns
+        for block, (_, time) in self._recording.source.iter_blocks(self._block_length(), return_slice=True):
+            low, n_bytes = _push(decimators, block[:n_filtered]), block.nbytes
+            yield low, self._decimated_lines(block, time.start), start, n_bytes
             start += low.shape[1]
 
-    def _decimators(self) -> list[Decimator]:
+    def _pass_on(self, low: Array, lines: Lines, start: int, fir: Decimator, filtering: StreamedFilter) -> None:
+        """Bring decimated rows to their units; write those that are no electrodes, and pass on the electrodes."""
+        values = self._to_units(low, slice(0, len(low)))
+        self._write(self._table.diagnostic_channels, start, values[self._table.diagnostic_channels])
+        self._write_lines(lines)
+        electrodes = values[as_run(self._table.electrode_channels)]
+        filtering.push(fir.push(subtract_reference(electrodes, self._active, self._settings.reference)))
+
+    def _decimators(self, pool: Executor) -> list[Decimator]:
         """One for all rows, or one for each multiplexer slot that also takes off the slot's time within the frame."""
         n_rows, n_samples = self._recording.acquisition.n_rows, self._recording.n_samples
         if not self._settings.correct_skew:
-            return [Decimator(self._ratio, n_samples)]
+            return [Decimator(self._ratio, n_samples, pool=pool)]
         delays = [slot / n_rows for slot in range(n_rows)]
-        return [Decimator(self._ratio, n_samples, skewed_fir(self._ratio, delay)) for delay in delays]
+        return [Decimator(self._ratio, n_samples, skewed_fir(self._ratio, delay), pool) for delay in delays]
 
     def _block_length(self) -> int:
         """Samples of a block: what the memory limit affords, at whole bins of the BNC lines."""
         source = self._recording.source
-        length = affordable(source.n_samples, lambda n: 2 * source.block_bytes(len(source), n))
+        frame_bytes = len(source) * source.dtype.itemsize
+        length = affordable(source.n_samples, lambda n: source.block_bytes(len(source), n) + n * frame_bytes)
         return max(self._ratio, length - length % self._ratio)
 
-    def _write_electrodes(self, start: int, values: Array) -> None:
+    def _write_electrodes(self, rows: slice, start: int, values: Array) -> None:
         if self._settings.masked == "nan":
-            values[~self._active] = np.nan
-        self._write(self._table.electrode_channels, start, values)
+            values[~self._active[rows]] = np.nan
+        self._write(self._table.electrode_channels[rows], start, values)
 
-    def _write_lines(self, to_units: "_RowScale", block: npt.NDArray[Any], first_sample: int) -> None:
-        row, start = 0, first_sample // self._ratio
-        for column, rows in self._table.bnc_channels.items():
-            lines = slice(rows[0], rows[-1] + 1)
-            volts = to_units(decimate_line(block[lines], self._ratio, self._raw_kind(column)), lines)
+    def _decimated_lines(self, block: npt.NDArray[Any], first_sample: int) -> Lines:
+        """Return the decimated copies of each BNC line, in raw numbers, and the sample that they begin at."""
+        lines = [
+            decimate_line(block[rows[0] : rows[-1] + 1], self._ratio, self._raw_kind(column))
+            for column, rows in self._table.bnc_channels.items()
+        ]
+        return first_sample // self._ratio, lines
+
+    def _write_lines(self, lines: Lines) -> None:
+        start, copies_of_lines = lines
+        row = 0
+        for rows, copies in zip(self._table.bnc_channels.values(), copies_of_lines, strict=True):
+            volts = self._to_units(copies, slice(rows[0], rows[-1] + 1))
             self._write(rows, start, volts)
             self._bnc.write(row, start, volts)
             row += len(rows)
@@ -159,11 +182,10 @@ class _RowScale:
         self._slope, self._intercept, self._factors = slope, intercept, factors
 
     def __call__(self, raw: npt.NDArray[Any], rows: slice | npt.NDArray[np.intp]) -> Array:
-        values = raw * np.float64(self._slope)
+        values = raw if self._slope == 1 else raw * np.float64(self._slope)
         if self._intercept:
-            values += self._intercept
-        values *= self._factors[rows, None]
-        return np.asarray(values)
+            values = values + np.float64(self._intercept)
+        return np.asarray(values * self._factors[rows, None])
 
 
 def _row_scale(acquisition: Acquisition, table: ChannelTable) -> _RowScale:
