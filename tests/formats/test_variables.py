@@ -237,7 +237,7 @@ class TestCanonical:
         assert header.acquisition.rate == 250
         assert header.acquisition.overrides == {"gain": 7, "sampling_rate": 250}
 
-    def test_a_mirror_is_no_raw_recording(self, tmp_path):
+    def test_a_mirror_that_does_not_say_its_gain_is_refused(self, tmp_path):
         path = self.canonical(tmp_path / "rec_Fs500.h5")
         with h5py.File(path, "a") as file:
             file["electrode_channels"] = np.arange(6)

@@ -20,12 +20,18 @@ _LIMIT_SHARE = 16
 
 
 def raw_blocks(
-    path: Path, runs: Sequence[Run], channels: Sequence[str], n_samples: int, block_length: int, dtype: np.dtype[Any]
+    path: Path,
+    runs: Sequence[Run],
+    channels: Sequence[str],
+    end: int,
+    block_length: int,
+    dtype: np.dtype[Any],
+    begin: int = 0,
 ) -> Iterator[Array]:
-    """Yield the raw values of `channels` (object paths) in blocks of `block_length` samples, (channels, time).
+    """Yield samples [begin, end) of `channels` (object paths), raw, in blocks of `block_length`, (channels, time).
 
-    Every channel has at least `n_samples` values of `dtype`; only the last block may be shorter. Each block is valid
-    until the next one is asked for. Beside it, at most 16 MB of the file are held, or a sixteenth of the memory limit.
+    Every channel has at least `end` values of `dtype`; only the last block may be shorter. Each block is valid until
+    the next one is asked for. Beside it, at most 16 MB of the file are held, or a sixteenth of the memory limit.
 
     Raises
     ------
@@ -35,10 +41,10 @@ def raw_blocks(
     rows = {channel: row for row, channel in enumerate(channels)}
     pieces = sorted(_pieces(runs, rows), key=lambda piece: piece.first, reverse=True)
     active: list[_Piece] = []
-    buffer = np.empty((len(channels), min(block_length, n_samples)), dtype)
+    buffer = np.empty((len(channels), min(block_length, end - begin)), dtype)
     with _Bytes(path) as source:
-        for start in range(0, n_samples, block_length):
-            stop = min(start + block_length, n_samples)
+        for start in range(begin, end, block_length):
+            stop = min(start + block_length, end)
             while pieces and pieces[-1].first < stop:
                 active.append(pieces.pop())
             block = buffer[:, : stop - start]
