@@ -135,7 +135,7 @@ class _HDF5Variables:
         shapes: dict[str, tuple[int, ...]] = {}
 
         def note(name: str, item: h5py.HLObject) -> None:
-            if isinstance(item, h5py.Dataset) and _is_numbers(item) and not name.startswith("#"):
+            if isinstance(item, h5py.Dataset) and item.shape is not None and _is_numbers(item) and name[0] != "#":
                 shapes[name] = item.shape[::-1] if self.reversed else item.shape
 
         self._file.visititems(note)

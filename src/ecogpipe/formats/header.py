@@ -13,7 +13,7 @@ from ecogpipe.layout import Acquisition, Part, Segment
 BlockReader: TypeAlias = Callable[[int], Iterator[npt.NDArray[Any]]]
 """Yields the samples in blocks of so many frames, (channels, time), once, in order of time.
 
-Only the last may be shorter. Each is valid until the next one is asked for.
+Only the last may be shorter. Each is valid until the one after the next is asked for, so that one can be read ahead.
 """
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isnan
@@ -13,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe import layout
+from ecogpipe.datasource.chunk_writer import ChunkWriter, create_in_chunks
+from ecogpipe.datasource.read_ahead import read_ahead
 from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError, nearest
 from ecogpipe.formats import Header, read_header
-from ecogpipe.outputs import provenance, whole_hdf5
+from ecogpipe.outputs import flushed_early, provenance, whole_hdf5
 from ecogpipe.params import load_params
 from ecogpipe.progress import progress
 from ecogpipe.steps.segments import describe_gap, find_segments
@@ -24,10 +27,7 @@ logger = logging.getLogger(__name__)
 
 REVISION: int = 2
 
-_COMPRESSIONS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
-}
+_COMPRESSIONS = ("none", "gzip")
 _CHUNK_BYTES = 2**20
 _ROW_BLOCKS = 8
 """Chunks that hold all channels of a stretch of time: a long single row reads this fraction of the file."""
@@ -191,14 +191,18 @@ def _copy_samples(file: h5py.File, headers: Sequence[Header], compression: str, 
     n_channels, dtype = first.acquisition.n_channels, first.dtype
     n_samples = sum(header.n_samples for header in headers)
     chunks = _choose_chunks(n_channels, n_samples, dtype.itemsize, raw)
-    data = file.create_dataset(
-        layout.DATA, (n_channels, n_samples), dtype, chunks=chunks.shape, **_COMPRESSIONS[compression]
-    )
+    shape, zipped = (n_channels, n_samples), compression == "gzip"
+    data = create_in_chunks(file, layout.DATA, shape, dtype, chunks.shape, zipped=zipped)
     file.attrs["orientation"] = layout.CHANNELS_BY_TIME
     written = 0
-    with progress(f"ingest {raw.parent.name}", n_channels * n_samples * dtype.itemsize) as advance:
+    with (
+        progress(f"ingest {raw.parent.name}", n_channels * n_samples * dtype.itemsize) as advance,
+        closing(ChunkWriter(data)) as writer,
+        flushed_early(file) as flush,
+    ):
         for block in _in_blocks(headers, chunks.block_length):
-            data[:, written : written + block.shape[1]] = block
+            writer.write(written, block)
+            flush()
             written += block.shape[1]
             advance(block.nbytes)
 
@@ -221,7 +225,8 @@ def _in_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDA
     """Yield the samples of all files, joined, in blocks of `block_length` frames; the last may be shorter."""
     joint = np.empty((headers[0].acquisition.n_channels, block_length if len(headers) > 1 else 0), headers[0].dtype)
     filled = 0
-    for block in (block for header in headers if header.read_blocks for block in header.read_blocks(block_length)):
+    readers = [header.read_blocks for header in headers if header.read_blocks]
+    for block in (block for read in readers for block in read_ahead(read(block_length))):
         if len(headers) == 1 or (not filled and block.shape[1] == block_length):
             yield block
             continue

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
 from functools import partial
+from itertools import cycle
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,11 @@ def _choose_group(index: TdmsIndex, declared: str | None) -> str:
     if not candidates:
         where = declared or _listed(groups) or "any group"
         cut = f" and is truncated: {index.truncated}" if index.truncated else ""
+        others = sorted({channel.raw_index.type_name for channel in index.channels.values() if channel.raw_index})
+        instead = f" but channels of {_listed(others)}" if others else ""
         raise FormatError(
-            f"{index.path}: is no recording, it has no channel of numbers in {where}{cut}; name another file or group."
+            f"{index.path}: is no recording, it has no channel of numbers in {where}{instead}{cut}; name another file "
+            "or group."
         )
     acquired = [name for name in candidates if _says_acquisition(index.group_properties(name))]
     for choice in (acquired, candidates):
@@ -317,8 +321,8 @@ def _averaged(
 ) -> Iterator[npt.NDArray[Any]]:
     """Average each visit of a row but for its first and last sample; yield (channels, time) in blocks."""
     frame, at_once = n_rows * visit, max(1, block_length // visit)
-    averages = np.empty((len(lines.paths) * n_rows, min(block_length, n_samples)))
-    filled = 0
+    buffers = cycle(np.empty((2, len(lines.paths) * n_rows, min(block_length, n_samples))))
+    averages, filled = next(buffers), 0
     for block in lines.blocks(at_once * frame, (n_skipped + n_samples) * frame, n_skipped * frame):
         visits = block.reshape(len(block), -1, n_rows, visit)[..., 1:-1]
         for frames in np.array_split(visits, [averages.shape[1] - filled], axis=1):
@@ -328,7 +332,7 @@ def _averaged(
             filled = stop
             if filled == averages.shape[1]:
                 yield averages
-                filled = 0
+                averages, filled = next(buffers), 0
     if filled:
         yield averages[:, :filled]
 
