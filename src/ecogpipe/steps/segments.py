@@ -26,7 +26,7 @@ def find_segments(headers: Sequence[Header], clock_tolerance_ppm: float, *, gaps
     """
     segments: list[Segment] = []
     for header in headers:
-        first, *others = header.segments or (_only_segment(header),)
+        first, *others = _own_segments(header)
         if segments and segments[-1].start_time and first.start_time:
             rate = header.acquisition.rate
             explained = _RESOLUTION + _seconds(segments[-1], rate) * Fraction(str(clock_tolerance_ppm)) / 1_000_000
@@ -46,8 +46,12 @@ def describe_gap(before: Segment, after: Segment) -> str:
     return f"{described}: a new segment begins" if after.after_gap else described
 
 
-def _only_segment(header: Header) -> Segment:
-    return Segment(0, header.n_samples, header.acquisition.start_time, header.path.name)
+def _own_segments(header: Header) -> tuple[Segment, ...]:
+    """Return the stretches that a file holds; the first starts with its recording, as that may be declared."""
+    started = header.acquisition.start_time
+    if not header.segments:
+        return (Segment(0, header.n_samples, started, header.path.name),)
+    return replace(header.segments[0], start_time=started), *header.segments[1:]
 
 
 def _gap(before: Segment, after: Segment, rate: Fraction) -> Fraction:
