@@ -344,6 +344,12 @@ class TestDamage:
         assert header.n_samples == 40
         assert "60 samples expected, 40 to 60 found per channel, cropped to 40" in notes_of(header)
 
+    def test_a_file_that_ends_after_the_first_of_many_chunks_says_what_was_expected(self, write):
+        content = recording(samples_of(60), "chunks", n_segments=1)
+        header = read_header(write(content[: -8 * 8 * 55]))
+        assert header.n_samples == 5
+        assert header.acquisition.cropped[0]["samples_expected"] == [60] * 8
+
     def test_a_last_segment_that_was_left_open_is_read_to_the_end_and_said(self, write):
         content = recording(samples_of(40), n_segments=2)
         objects = [tdms_object(channel_path(c), plain_index("f8", 20)) for c in range(8)]

@@ -252,7 +252,7 @@ class _Walk:
 
     def settle(self) -> None:
         """Count the values of the chunks by which the last run grew."""
-        if self._growing is not None:
+        if self._growing is not None and self._n_uncounted:
             for entry in self._growing.layout.entries:
                 channel = self.index.channels[entry.path]
                 channel.n_values += self._n_uncounted * entry.n_values
