@@ -8,9 +8,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import deflate
 import h5py
 import numpy as np
-from isal import isal_zlib
 
 from timing import alone
 
@@ -36,11 +36,10 @@ def read_fastest(recording: Path) -> None:
 
 
 def _inflate(data: h5py.Dataset) -> None:
-    # With a byte to spare, the last turn of the decoder needs no larger buffer.
-    room = data.chunks[0] * data.chunks[1] * data.dtype.itemsize + 1
+    chunk_bytes = data.chunks[0] * data.chunks[1] * data.dtype.itemsize
 
     def inflate(first_sample: int) -> None:
-        isal_zlib.decompress(data.id.read_direct_chunk((first_sample, 0))[1], bufsize=room)
+        deflate.zlib_decompress(data.id.read_direct_chunk((first_sample, 0))[1], chunk_bytes)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(inflate, range(0, len(data), data.chunks[0])):

@@ -58,6 +58,11 @@ def test_overrides_part_into_those_of_the_acquisition_and_those_of_the_channels(
     assert set(recording.acquisition_overrides) == {"start_time", "sampling_rate"}
 
 
+def test_a_line_can_declare_its_threshold(tmp_path: Path) -> None:
+    [recording] = read_recordings(write_table(tmp_path, {"bnc": "10:ttl_high:1.5, 11 : ttl_low : -2e-1"}))
+    assert recording.bnc == (BncLine(10, "ttl_high", 1.5), BncLine(11, "ttl_low", -0.2))
+
+
 def test_files_stay_relative_to_the_study(tmp_path: Path) -> None:
     [recording] = read_recordings(write_table(tmp_path, {}), study=Path())
     assert recording.files[0] == Path("raw/a.tdms")
@@ -91,6 +96,15 @@ def test_order_of_columns_and_empty_cells_do_not_matter(tmp_path: Path) -> None:
         (
             {"bnc": "10:ttl"},
             ", row 1: bnc[0].kind is 'ttl'; give 'ttl_high', 'ttl_low' or 'analog'. Did you mean 'ttl_low'?",
+        ),
+        (
+            {"bnc": "10:ttl_high:two"},
+            ", row 1: bnc holds '10:ttl_high:two', whose threshold 'two' is no number; give volts, as in "
+            "10:ttl_high:1.5.",
+        ),
+        (
+            {"bnc": "11:analog:1.5"},
+            ", row 1: bnc declares a threshold for analog line 11; take it away.",
         ),
         ({"files": " ; "}, ", row 1: files holds 0 values; give at least 1."),
         (

@@ -113,6 +113,9 @@ class TestWhatIsShipped:
         ),
         ("masks.automatic.dead_ratio", 3, "masks.automatic.dead_ratio is 3; give at most 1."),
         ("events", None, "events is None; give keys with values."),
+        ("events.debounce", -0.001, "events.debounce is -0.001; give at least 0."),
+        ("events.drift_window", 0, "events.drift_window is 0; give more than 0."),
+        ("events.threshold", "high", "events.threshold is 'high'; give a number or null."),
     ],
 )
 def test_a_config_that_cannot_be_used(config: dict[str, Any], path: str, value: Any, sentence: str) -> None:

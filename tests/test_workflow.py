@@ -146,6 +146,26 @@ class TestDemo:
         finally:
             config.write_text(before)
 
+    def test_another_threshold_of_a_line_touches_the_events_of_that_recording_only(self, study: Path) -> None:
+        table = study / "config" / "recordings.tsv"
+        before = table.read_text()
+        table.write_text(before.replace("10:ttl_high", "10:ttl_high:1.5", 1))
+        try:
+            assert planned(study) == {"extract_events 1", "qc 1", "report 1", "all 1"}
+        finally:
+            table.write_text(before)
+
+    def test_another_mirror_makes_no_mirror_again(self, study: Path) -> None:
+        config = study / "config" / "config.yaml"
+        before = config.read_text()
+        settings = yaml.safe_load(before)
+        settings["mirrors"]["half"] = {**settings["mirrors"]["Fs1000"], "rate": 500}
+        config.write_text(yaml.safe_dump(settings, sort_keys=False))
+        try:
+            assert planned(study) == {"mirror 2", "extract_events 2", "qc 4", "report 1", "all 1"}
+        finally:
+            config.write_text(before)
+
     def test_another_mask_makes_no_mirror_again(self, study: Path) -> None:
         mask = study / "config" / "masks" / "demo" / "2018-01-01_active.tsv"
         mask.parent.mkdir(parents=True)

@@ -1,5 +1,6 @@
 """The recordings table: one row per recording, read and checked; the files themselves are not opened."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -163,12 +164,26 @@ def _split(cell: str, separator: str) -> Iterator[str]:
 
 
 def _parse_bnc_line(line: str, where: str) -> dict[str, Any]:
-    column, separator, kind = (part.strip() for part in line.partition(":"))
-    if not separator or not column.isdecimal():
+    column, *rest = (part.strip() for part in line.split(":"))
+    if len(rest) not in (1, 2) or not column.isdecimal():
         raise SettingsError(
             f"{where}: bnc holds {line!r}; give each line as column:kind, separated by commas: 10:ttl_high, 11:analog."
         )
-    return {"column": int(column), "kind": kind}
+    kind, *threshold = rest
+    declared = {"threshold": _parse_volts(threshold[0], line, where)} if threshold else {}
+    return {"column": int(column), "kind": kind} | declared
+
+
+def _parse_volts(text: str, line: str, where: str) -> float:
+    try:
+        volts = float(text)
+    except ValueError:
+        volts = math.nan
+    if not math.isfinite(volts):
+        raise SettingsError(
+            f"{where}: bnc holds {line!r}, whose threshold {text!r} is no number; give volts, as in 10:ttl_high:1.5."
+        )
+    return volts
 
 
 def _parse_overrides(cell: str, where: str) -> dict[str, Any]:

@@ -77,6 +77,9 @@ def check_row(row: Mapping[str, Any], where: str) -> None:
     columns = [line["column"] for line in row["bnc"]]
     if len(set(columns)) < len(columns):
         raise SettingsError(f"{where}: bnc names a column twice, in {columns}; keep one line for each.")
+    for line in row["bnc"]:
+        if line["kind"] == "analog" and "threshold" in line:
+            raise SettingsError(f"{where}: bnc declares a threshold for analog line {line['column']}; take it away.")
 
 
 def _shipped(folder: str) -> Path:

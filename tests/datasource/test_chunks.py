@@ -48,6 +48,6 @@ def test_a_damaged_chunk_is_named(file):
         raw.write(b"\xff" * 40)
     buffer = HDF5Buffer.open(file, "gzip")
     np.testing.assert_array_equal(buffer[:64], WHOLE[:64])
-    with pytest.raises(FormatError, match=r"recording.h5: the chunk of /gzip at \(64, 0\) cannot be inflated"):
+    with pytest.raises(FormatError, match=r"recording.h5: the chunk of /gzip at \(64, 0\) cannot be read"):
         buffer[:, :]
     buffer.close()

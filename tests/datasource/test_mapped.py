@@ -126,6 +126,15 @@ def test_sources_opened_for_reading_cannot_be_written_to(source):
         source[0, 0] = 1
 
 
+def test_signals_packed_by_lzf_are_not_written_to_as_hdf5_would_damage_them(tmp_path):
+    with h5py.File(tmp_path / "recording.h5", "w") as file:
+        file.create_dataset("data", data=WHOLE, compression="lzf")
+        source = MappedSource(HDF5Buffer(file["data"]))
+        with pytest.raises(ValueError, match="packed by lzf"):
+            source[0, 0] = 1
+        np.testing.assert_array_equal(source[:, :], WHOLE)
+
+
 def test_a_direct_map_is_told_from_others(tmp_path):
     with h5py.File(tmp_path / "recording.h5", "w") as file:
         file["data"] = WHOLE

@@ -2,11 +2,15 @@ import gc
 
 import numpy as np
 import pytest
+import yaml
 
 import ecogpipe
 from ecogpipe import ActiveLoader, MappedSource, override, session_info
 from ecogpipe.datasource.array import ArraySource
+from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.errors import EcogpipeError, FormatError, SettingsError
+from ecogpipe.loader.active import EVENTS_DEFAULTS
+from ecogpipe.settings import config_folder
 from ecogpipe.synthetic import SyntheticRecording
 
 DAQ, HEADSTAGE, ELECTRODE = "2t-as daq v2", "zif26 to 2x uhdmi", "actv_64"
@@ -92,6 +96,24 @@ def test_tmp1_nothing_is_left_when_loader_and_dataset_are_gone(folder, scratch):
     assert list(scratch.iterdir()) == []
 
 
+def test_the_triggers_of_the_loader_are_found_as_those_of_the_shipped_config():
+    shipped = yaml.safe_load((config_folder() / "config.yaml").read_text())["events"]
+    assert shipped == EVENTS_DEFAULTS
+
+
+def test_triggers_are_found_as_asked_for_with_their_fine_times(recording, folder):
+    with loader(folder, resample_rate=200).create_dataset() as dataset:
+        in_turns = (recording.block(0, recording.n_samples)[80:88] > 2.5).T.ravel()
+        rises = np.flatnonzero(in_turns[1:] & ~in_turns[:-1]) + 1
+        np.testing.assert_allclose(dataset.pos_edge_fine_time, rises / 8000.0, rtol=1e-12)
+        np.testing.assert_array_equal(dataset.events.fine_rising[10], rises)
+    with loader(folder, events={"minimum_interval": 10.0}).create_dataset() as dataset:
+        assert dataset.pos_edge.tolist() == recording.trigger_samples[:1].tolist()
+    line = BncLine(10, "ttl_high", 7.0)
+    with ActiveLoader(folder, "test_001", ELECTRODE, DAQ, HEADSTAGE, bnc=[line]).create_dataset() as dataset:
+        assert (dataset.pos_edge.tolist(), dataset.pos_edge_fine_time.tolist()) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -100,6 +122,7 @@ def test_tmp1_nothing_is_left_when_loader_and_dataset_are_gone(folder, scratch):
         ({"load_channels": [24]}, "channel 24 of load_channels carries no electrode"),
         ({"trigger_idx": 1}, "trigger_idx is 1, but bnc names 1 lines"),
         ({"samplingrate": 3}, "sampling_rate"),
+        ({"events": {"debounse": 1}}, "events has no setting 'debounse'. Did you mean 'debounce'"),
         ({"resample_rate": 300}, "300 Hz cannot be reached"),
     ],
 )

@@ -73,6 +73,8 @@ rule extract_events:
         runtime=30,
     params:
         settings=config["events"],
+        lines=get_lines,
+        mirrors=MIRROR_RATES,
         revision=get_revision("extract_events"),
     message:
         "Finding the trigger edges of {wildcards.subject}/{wildcards.session}/{wildcards.recording}."

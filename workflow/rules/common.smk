@@ -40,6 +40,10 @@ def read_study() -> dict[str, Recording]:
 
 
 RECORDINGS = read_study()
+MIRROR_RATES = {
+    name: {key: settings[key] for key in ("rate", "ratio") if key in settings}
+    for name, settings in config["mirrors"].items()
+}
 
 
 def any_of(names) -> str:
@@ -107,6 +111,15 @@ def get_set_up(wildcards) -> dict:
         "electrode": recording.electrode,
         "bnc": [(line.column, line.kind) for line in recording.bnc],
         "declared": recording.channel_overrides,
+    }
+
+
+def get_lines(wildcards) -> dict:
+    """Return the BNC lines of a recording as its row declares them."""
+    recording = get_recording(wildcards)
+    return {
+        "bnc": [(line.column, line.kind, line.threshold) for line in recording.bnc],
+        "bnc_numbering": recording.overrides.get("bnc_numbering", "absolute"),
     }
 
 

@@ -103,7 +103,10 @@ class Buffer(ABC):
 
     def __setitem__(self, key: Any, values: npt.ArrayLike) -> None:
         if not self.writeable:
-            raise ValueError(f"{self.filename}: is open for reading only; mirror the source to get a writeable copy.")
+            raise ValueError(
+                f"{self.filename}: is open for reading only, or packed by lzf, which HDF5 does not rewrite safely; "
+                "mirror the source to get a writeable copy."
+            )
         axes = parse_key(key, self.shape)
         kept = [keep_axis(index) for index in axes]
         broadcast = np.broadcast_to(np.asarray(values), result_shape(axes))
@@ -129,7 +132,8 @@ class HDF5Buffer(Buffer):
         self._remove: weakref.finalize[..., HDF5Buffer] | None = None
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype = dataset.dtype
-        self.writeable = dataset.file.mode == "r+"
+        # HDF5 2.0 damages chunks packed by lzf when it packs them again, without a word.
+        self.writeable = dataset.file.mode == "r+" and dataset.compression != "lzf"
         self._last_pairs: tuple[object, object, list[tuple[Span, Span]]] = (None, None, [])
         self._reader = None if self.writeable else _fast_reader(dataset)
 
@@ -180,12 +184,18 @@ class HDF5Buffer(Buffer):
 
     def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
         """Bytes that `read_into` allocates beside its result: a piece of a window and what is picked from it."""
+        if self._row_reader(axes[1]) is not None:
+            return 0
         return max((self._pair_transient_bytes(*pair) for pair in self._span_pairs(axes)), default=0)
 
     def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
         """Read what `axes` select into `out`."""
         if not self._dataset.id.valid:
             raise ValueError("The file of this source is closed; open it again.")
+        row_reader = self._row_reader(axes[1])
+        if row_reader is not None:
+            row_reader.read_rows(axes[0], bounds(axes[1])[0], out)
+            return
         for rows, columns in self._pieces(axes):
             if rows.is_whole and columns.is_whole:
                 self._read_window((rows.window, columns.window), out[rows.into, columns.into])
@@ -202,6 +212,13 @@ class HDF5Buffer(Buffer):
                 self._read_window((rows.window, columns.window), raw)
             raw[outer(rows.taken, columns.taken)] = values[outer(rows.into, columns.into)]
             self._dataset[slice(*rows.window), slice(*columns.window)] = raw
+
+    def _row_reader(self, columns: KeptAxis) -> ContiguousReader | None:
+        """The reader that takes rows in any order straight to their places: of long rows, neighbouring columns."""
+        match self._reader, columns:
+            case ContiguousReader(has_short_rows=False) as reader, range(step=1):
+                return reader
+        return None
 
     def _read_window(self, windows: tuple[Window, Window], out: Array) -> None:
         reader = self._usable_reader()

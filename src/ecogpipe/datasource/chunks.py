@@ -1,9 +1,10 @@
 """Reading chunks in parallel, past the lock that HDF5 holds while it inflates and copies.
 
-HDF5 hands over the stored bytes of a chunk; they are inflated by `isal` in a thread a worker. Every filter other than
-gzip, with or without shuffle, is left to h5py.
+HDF5 says where the stored bytes of a chunk are; a thread a worker reads them, and libdeflate inflates them. Every
+filter other than gzip, with or without shuffle, is left to h5py.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,10 @@ from itertools import product
 from math import prod
 from typing import Any, TypeAlias
 
+import deflate
 import h5py
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
-from isal.igzip_lib import IsalError
 
 from ecogpipe.datasource.slicing import Window
 from ecogpipe.errors import FormatError
@@ -35,6 +35,7 @@ def decodes(dataset: h5py.Dataset) -> bool:
     filters = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
     return (
         dataset.ndim == 2
+        and dataset.file.driver == "sec2"
         and dataset.chunks is not None
         and dataset.dtype.kind in "iuf"
         and filters in ([], [_GZIP], [_SHUFFLE, _GZIP])
@@ -52,6 +53,7 @@ class ChunkReader:
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._dataset = dataset
+        self._handle = dataset.file.id.get_vfd_handle()
         self._dtype = dataset.dtype
         self._chunk_shape: tuple[int, ...] = dataset.chunks
         self._zipped, self._shuffled = dataset.compression is not None, dataset.shuffle
@@ -76,10 +78,11 @@ class ChunkReader:
         known, kept = self._take_kept(), _Kept(_kept_at_most())
 
         def fill(offset: Offset) -> None:
-            chunk = known.get(offset)
+            chunk, (inside, target) = known.get(offset), _overlap(offset, self._chunk_shape, windows)
+            if chunk is None and self._read_in_place(offset, out[target]):
+                return
             if chunk is None:
                 chunk = self._load(offset)
-            inside, target = _overlap(offset, self._chunk_shape, windows)
             out[target] = chunk[inside]
             if self._reaches_past(offset, windows):
                 kept.add(offset, chunk)
@@ -130,10 +133,20 @@ class ChunkReader:
         """Bytes of a chunk for each worker: packed, inflated, and unshuffled where it was shuffled."""
         return load_params().workers * self._chunk_bytes() * (3 if self._shuffled else 2)
 
+    def _read_in_place(self, offset: Offset, out: npt.NDArray[Any]) -> bool:
+        """Read a chunk that is stored plain to where it is wanted whole and in one piece; whether that was done."""
+        if self._zipped or self._shuffled or out.shape != self._chunk_shape or not out.flags.c_contiguous:
+            return False
+        stored = self._dataset.id.get_chunk_info_by_coord(offset)
+        return stored.byte_offset is not None and os.preadv(self._handle, [out.data], stored.byte_offset) == out.nbytes
+
     def _load(self, offset: Offset) -> npt.NDArray[Any]:
-        if self._dataset.id.get_chunk_info_by_coord(offset).byte_offset is None:
+        stored = self._dataset.id.get_chunk_info_by_coord(offset)
+        if stored.byte_offset is None:
             return np.full(self._chunk_shape, self._dataset.fillvalue, self._dtype)
-        skipped_filters, packed = self._dataset.id.read_direct_chunk(offset)
+        packed, skipped_filters = os.pread(self._handle, stored.size, stored.byte_offset), stored.filter_mask
+        if len(packed) != stored.size:
+            raise self._damaged(offset, f"the file ends after {len(packed)} of its {stored.size} bytes")
         n_bytes = self._chunk_bytes()
         shuffle_bit, gzip_bit = (1, 2) if self._shuffled else (0, 1)
         stored_plain = not self._zipped or skipped_filters & gzip_bit
@@ -142,11 +155,10 @@ class ChunkReader:
             raw = np.frombuffer(raw, "u1").reshape(self._dtype.itemsize, -1).T.tobytes()
         return np.frombuffer(raw, self._dtype).reshape(self._chunk_shape)
 
-    def _inflate(self, packed: bytes, n_bytes: int, offset: Offset) -> bytes:
+    def _inflate(self, packed: bytes, n_bytes: int, offset: Offset) -> bytearray:
         try:
-            # One byte more than needed: a buffer that is full would be grown, and copied, to look for more.
-            raw: bytes = isal_zlib.decompress(packed, bufsize=n_bytes + 1)
-        except IsalError as error:  # type: ignore[misc]  # the stub does not say that it is one
+            raw = deflate.zlib_decompress(packed, n_bytes)
+        except deflate.DeflateError as error:
             raise self._damaged(offset, str(error)) from None
         if len(raw) != n_bytes:
             raise self._damaged(offset, f"{len(raw)} bytes in place of {n_bytes}")
@@ -154,7 +166,7 @@ class ChunkReader:
 
     def _damaged(self, offset: Offset, reason: str) -> FormatError:
         return FormatError(
-            f"{self._dataset.file.filename}: the chunk of {self._dataset.name} at {offset} cannot be inflated "
+            f"{self._dataset.file.filename}: the chunk of {self._dataset.name} at {offset} cannot be read "
             f"({reason}); the file is damaged, get it again from where it was recorded."
         )
 

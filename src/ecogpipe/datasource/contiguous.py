@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.datasource.slicing import Window
+from ecogpipe.datasource.slicing import IntArray, Window
 from ecogpipe.errors import FormatError
 from ecogpipe.params import load_params
 
@@ -53,6 +53,12 @@ class ContiguousReader:
         """Whether whole rows are read as fast as parts of them."""
         return self._n_columns * self._item_bytes <= _SHORT_ROW_BYTES
 
+    def read_rows(self, rows: range | IntArray, start: int, out: npt.NDArray[Any]) -> None:
+        """Read columns from `start` on of rows in any order, one request a row, each into its row of `out`."""
+        if out.size:
+            for row, line in zip(rows if isinstance(rows, range) else rows.tolist(), out, strict=True):
+                self._fetch(row * self._n_columns + start, line)
+
     def transient_bytes(self, windows: tuple[Window, Window]) -> int:
         """Bytes that reading a window takes beside its result: a group of rows, where rows are read whole."""
         return 0 if self._reads_in_place(windows) else self._group_rows() * self._n_columns * self._item_bytes
@@ -67,9 +73,7 @@ class ContiguousReader:
         elif stop - start == self._n_columns and out.flags.c_contiguous:
             self._fetch(first * self._n_columns, out)
         else:
-            positions = range(first * self._n_columns + start, last * self._n_columns + start, self._n_columns)
-            for position, row in zip(positions, out, strict=True):
-                self._fetch(position, row)
+            self.read_rows(range(first, last), start, out)
 
     def _reads_in_place(self, windows: tuple[Window, Window]) -> bool:
         start, stop = windows[1]

@@ -199,8 +199,8 @@ class MappedSource(ElectrodeDataSource):
     def __setitem__(self, key: Any, values: npt.ArrayLike) -> None:
         if not self.writeable:
             raise ValueError(
-                f"{self.data_buffer.filename}: this source is read-only, as its file is open for reading, transposed "
-                "or scaled; use source.mirror(copy='all') for a writeable copy."
+                f"{self.data_buffer.filename}: this source is read-only, as its file is open for reading, transposed, "
+                "scaled or packed by lzf; use source.mirror(copy='all') for a writeable copy."
             )
         self.data_buffer[self._slice_logic(key)] = values
 

@@ -1,7 +1,7 @@
 """The channel table: what each channel of a recording carries, and on which site it sits."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -29,16 +29,22 @@ _NO_SITE = -1
 
 @dataclass(frozen=True)
 class BncLine:
-    """A BNC line: its DAQ column, and whether its pulses go up (`ttl_high`), down (`ttl_low`), or it is `analog`."""
+    """A BNC line: its DAQ column, and whether its pulses go up (`ttl_high`), down (`ttl_low`), or it is `analog`.
+
+    `threshold` is in volts; where a digital line declares none, it is found.
+    """
 
     column: int
     kind: BncKind
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(BncKind):
             raise SettingsError(
                 f"BNC column {self.column} has the kind {self.kind!r}. {nearest(str(self.kind), get_args(BncKind))}"
             )
+        if self.kind == "analog" and self.threshold is not None:
+            raise SettingsError(f"BNC column {self.column} is analog, which has no threshold; take it away.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +179,7 @@ def absolute_lines(bnc: Sequence[BncLine], numbering: str, n_columns: int) -> li
     if numbering not in get_args(BncNumbering):
         raise SettingsError(f"bnc_numbering is {numbering!r}. {nearest(str(numbering), get_args(BncNumbering))}")
     offset = n_columns if numbering == "after_electrodes" else 0
-    return [BncLine(line.column + offset, line.kind) for line in bnc]
+    return [replace(line, column=line.column + offset) for line in bnc]
 
 
 def write_channels(path: Path, table: ChannelTable) -> Path:

@@ -30,7 +30,14 @@ from ecogpipe.steps.scan import scan
 
 SUFFIXES = (".tdms", ".mat", ".h5", ".hdf5")
 
-_MINIMUM_STEP_VOLTS = 0.5
+EVENTS_DEFAULTS: Mapping[str, float | None] = {
+    "minimum_step": 0.5,
+    "threshold": None,
+    "debounce": 0,
+    "minimum_interval": 0,
+    "drift_window": None,
+}
+"""Settings of the edges where none are given: those of the config that is shipped."""
 
 
 class ActiveLoader:
@@ -62,6 +69,8 @@ class ActiveLoader:
         Channels to load, as numbered on disk; None for every electrode channel.
     bnc_numbering
         'absolute', or 'after_electrodes' where `bnc` counts from the first column after the electrode columns.
+    events
+        Settings of the trigger edges, as `events` in the config; those not given are as in the config that is shipped.
     **declared
         Acquisition values that the file does not say or says wrongly, as in the overrides of the recordings table.
 
@@ -89,6 +98,7 @@ class ActiveLoader:
         notches: Sequence[float] | None = None,
         load_channels: Sequence[int] | None = None,
         bnc_numbering: str = "absolute",
+        events: Mapping[str, float | None] | None = None,
         **declared: Any,
     ) -> None:
         if units not in MICROVOLTS_PER:
@@ -97,6 +107,7 @@ class ActiveLoader:
         self._daq, self._headstage, self._electrode = daq, headstage, electrode
         self._lines = [line if isinstance(line, BncLine) else BncLine(line, "ttl_high") for line in bnc]
         self._trigger_idx, self._mapped, self._units = trigger_idx, mapped, units
+        self._events = _events_settings(events or {})
         self._mirror = _mirror_settings(resample_rate, bandpass, notches)
         self._load_channels = load_channels
         self._declared: Mapping[str, Any] = {"bnc_numbering": bnc_numbering, **declared}
@@ -189,8 +200,17 @@ class ActiveLoader:
         scanned, events = self._folder / "scan.h5", self._folder / EVENTS
         if not events.exists():
             scan(self._raw, scanned)
-            extract_events(scanned, self._raw.with_name(CHANNELS), events, minimum_step=_MINIMUM_STEP_VOLTS)
+            numbering = self._declared["bnc_numbering"]
+            channels = self._raw.with_name(CHANNELS)
+            extract_events(scanned, channels, events, bnc=self._lines, bnc_numbering=numbering, **self._events)
         return read_events(events)
+
+
+def _events_settings(wanted: Mapping[str, float | None]) -> dict[str, Any]:
+    for name in wanted:
+        if name not in EVENTS_DEFAULTS:
+            raise SettingsError(f"events has no setting {name!r}. {nearest(name, EVENTS_DEFAULTS)}")
+    return {**EVENTS_DEFAULTS, **wanted}
 
 
 def _mirror_settings(

@@ -101,6 +101,18 @@ class Dataset:
         full_rate = self.rate * self.ratio
         return self.pos_edge_full * full_rate.denominator / full_rate.numerator
 
+    @property
+    def pos_edge_fine_time(self) -> npt.NDArray[np.float64]:
+        """Seconds from the recording's first frame at which a row copy of the trigger line first saw it rise.
+
+        The copies are sampled one after the other, so this is finer than `pos_edge_time`, and never before it: by up to
+        (n_rows - 1) / n_rows of a frame.
+        """
+        if self.trigger is None:
+            return np.empty(0)
+        fine_rate = self.rate * self.ratio * self.events.n_rows
+        return self.events.fine_rising[self.trigger] * fine_rate.denominator / fine_rate.numerator
+
     def set_channel_mask(self, mask: npt.ArrayLike | None) -> None:
         """Choose the active channels of `data` and `chan_map` at once; None activates all.
 

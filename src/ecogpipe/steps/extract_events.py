@@ -1,8 +1,8 @@
 """The step that finds the edges of the digital BNC lines, at the full rate."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,27 +13,45 @@ import numpy.typing as npt
 from ecogpipe import events as lines
 from ecogpipe import layout, outputs
 from ecogpipe.datasource.buffers import HDF5Buffer, open_hdf5
-from ecogpipe.electrodes.channels import read_channels
-from ecogpipe.errors import FormatError, SettingsError
+from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, read_channels
+from ecogpipe.errors import FormatError, MemoryBlowOutError, RateError, SettingsError
 from ecogpipe.params import load_params
+from ecogpipe.signal.rates import ratio_to
 from ecogpipe.steps.scan import NUMBERS
 from ecogpipe.tsv import read_tsv, write_tsv
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 1
+REVISION: int = 2
 
 RISING, FALLING = "rising", "falling"
 
-_COLUMNS = ("line", "edge", "sample", "seconds")
+_COLUMNS = ("line", "edge", "sample", "seconds", "fine_sample", "fine_seconds")
+_MIRROR_COLUMN = "sample_"
 _EDGES = (
     "rising: first frame at which any row copy of the line is beyond the threshold (above it, or below it for a "
-    "ttl_low line); falling: first frame at which none is; frames count from 0 at the full rate"
+    "ttl_low line); falling: first frame at which none is; frames count from 0 at the full rate; fine_sample: first "
+    "row copy in the new state, n_rows to a frame; sample_<mirror>: floor(sample / ratio)"
 )
 _SHARE = 16
+_RESTLESS = 0.1
+"""Share of the frames that hold an edge, from which on a person should look at the line."""
 
 
-def extract_events(scan: Path, channels: Path, events: Path, *, minimum_step: float) -> Path:
+def extract_events(
+    scan: Path,
+    channels: Path,
+    events: Path,
+    *,
+    minimum_step: float,
+    threshold: float | None = None,
+    debounce: float = 0.0,
+    minimum_interval: float = 0.0,
+    drift_window: float | None = None,
+    bnc: Iterable[BncLine] = (),
+    bnc_numbering: str = "absolute",
+    mirrors: Mapping[str, Mapping[str, float]] | None = None,
+) -> Path:
     """Write the edges of every digital BNC line of a recording, exact to the sample.
 
     Parameters
@@ -44,9 +62,27 @@ def extract_events(scan: Path, channels: Path, events: Path, *, minimum_step: fl
         channels.tsv of the recording, which says the kind of each line.
     events : Path
         The table to write, events.tsv: line (DAQ column), edge ('rising' where the line becomes active, 'falling'
-        where it is so no more), sample (frame at the full rate), seconds. Levels and thresholds are in its header.
+        where it is so no more), sample (frame at the full rate), seconds, fine_sample and fine_seconds (the row copy
+        that saw the edge first, n_rows copies to a frame), and for each mirror ``sample_<mirror>``. Levels, thresholds
+        and what was left out are in its header.
     minimum_step : float
         Volts between the low and the high level that a line needs to have pulses at all.
+    threshold : float, optional
+        Volts beyond which a line is active; None to find it, midway between the two levels of the line. Where a
+        `drift_window` is given, volts above the rest level.
+    debounce : float
+        Seconds that a state lasts at least; shorter ones are left out.
+    minimum_interval : float
+        Seconds from one rising edge to the next of the same line, at least; pulses that come earlier are left out.
+    drift_window : float, optional
+        Seconds over which the rest level of a line that drifts is followed, and taken off. Pulses fill less than half
+        of any such window. None for lines that stand still.
+    bnc : iterable of BncLine
+        Lines as declared for the recording, for the thresholds that they declare: a line's own wins over `threshold`.
+    bnc_numbering : {'absolute', 'after_electrodes'}
+        What the columns of `bnc` count from.
+    mirrors : mapping, optional
+        ``rate`` in Hz or ``ratio`` of each mirror, by name, for the columns ``sample_<mirror>``.
 
     Returns
     -------
@@ -58,31 +94,95 @@ def extract_events(scan: Path, channels: Path, events: Path, *, minimum_step: fl
     FormatError
         If the inputs are not of one recording.
     SettingsError
-        If `minimum_step` is not positive.
+        If a setting makes no sense.
+    MemoryBlowOutError
+        If the memory limit does not hold a `drift_window`.
     """
-    if not minimum_step > 0:
-        raise SettingsError(f"events.minimum_step is {minimum_step}; give the volts between a line's two levels.")
+    wanted = _Wanted(minimum_step, threshold, debounce, minimum_interval, drift_window)
     table = read_channels(channels)
     with _ScannedLines(scan) as scanned:
         scanned.check_same_recording(channels, len(table))
-        kinds = table.bnc_kinds
+        declared = _declared_thresholds(bnc, bnc_numbering, scanned.n_columns, table)
         found = {
-            column: _find(scanned, rows, kinds[column], minimum_step) for column, rows in table.bnc_channels.items()
+            column: _find(scanned, rows, table.bnc_kinds[column], wanted.with_threshold(declared.get(column)))
+            for column, rows in table.bnc_channels.items()
         }
-        rate, n_samples = scanned.rate, scanned.n_samples
+        rate, n_samples, n_rows = scanned.rate, scanned.n_samples, scanned.n_rows
+    ratios = {name: _ratio(name, mirror, rate) for name, mirror in (mirrors or {}).items()}
+    settings = asdict(wanted) | {"line_thresholds": {str(column): volts for column, volts in declared.items()}}
     header = {
         "rate_numerator": rate.numerator,
         "rate_denominator": rate.denominator,
         "n_samples": n_samples,
+        "n_rows": n_rows,
         "edges": _EDGES,
         "lines": {str(column): line.facts for column, line in found.items()},
+        "mirror_ratios": ratios,
         "provenance": outputs.provenance(
-            "extract_events", REVISION, [scan, channels], {"minimum_step": minimum_step}, events.parent
+            "extract_events", REVISION, [scan, channels], settings | {"mirrors": ratios}, events.parent
         ),
     }
     for column, line in found.items():
-        logger.info("%s: line %d, %s", events, column, line.facts["note"])
-    return write_tsv(events, header, _COLUMNS, _rows(found, rate))
+        level = logging.WARNING if line.doubtful else logging.INFO
+        logger.log(level, "%s: line %d, %s", events, column, line.facts["note"])
+    columns = (*_COLUMNS, *(f"{_MIRROR_COLUMN}{name}" for name in ratios))
+    return write_tsv(events, header, columns, _rows(found, rate, n_rows, list(ratios.values())))
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """How the edges of a line are to be found, checked."""
+
+    minimum_step: float
+    threshold: float | None
+    debounce: float
+    minimum_interval: float
+    drift_window: float | None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minimum_step < np.inf:
+            raise SettingsError(
+                f"events.minimum_step is {self.minimum_step}; give the volts between a line's two levels."
+            )
+        if self.threshold is not None and not np.isfinite(self.threshold):
+            raise SettingsError(f"events.threshold is {self.threshold}; give volts, or null to have it found.")
+        for name in ("debounce", "minimum_interval"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise SettingsError(f"events.{name} is {getattr(self, name)}; give seconds, 0 for none.")
+        if self.drift_window is not None and not 0 < self.drift_window < np.inf:
+            raise SettingsError(
+                f"events.drift_window is {self.drift_window}; give seconds, or null where lines stand still."
+            )
+
+    def with_threshold(self, declared: float | None) -> "_Wanted":
+        """Return the same with the threshold that a line declares, if it does."""
+        return self if declared is None else replace(self, threshold=declared)
+
+
+def _declared_thresholds(
+    bnc: Iterable[BncLine], numbering: str, n_columns: int, table: ChannelTable
+) -> dict[int, float]:
+    """Return the thresholds that lines declare, by absolute DAQ column."""
+    absolute = absolute_lines(list(bnc), numbering, n_columns)
+    declared = {line.column: line.threshold for line in absolute if line.threshold is not None}
+    for column in declared:
+        if column not in table.bnc_channels:
+            raise SettingsError(
+                f"A threshold is declared for BNC column {column}, but the recording's BNC columns are "
+                f"{', '.join(map(str, table.bnc_channels)) or 'none'}; correct its bnc cell."
+            )
+    return declared
+
+
+def _ratio(name: str, mirror: Mapping[str, float], rate: Fraction) -> int | None:
+    """Frames to one sample of a mirror; None where its rate cannot be reached, which its own step refuses."""
+    if "ratio" in mirror:
+        return int(mirror["ratio"])
+    try:
+        return ratio_to(rate, mirror["rate"])
+    except RateError as error:
+        logger.warning("mirror %s: its samples are left empty: %s", name, error)
+        return None
 
 
 @dataclass(frozen=True)
@@ -93,12 +193,20 @@ class EventsTable:
     ----------
     rising, falling : dict of int to ndarray of int64
         Frames of the edges of each digital line, by its DAQ column.
+    fine_rising, fine_falling : dict of int to ndarray of int64
+        The same edges by the row copy that saw them first, ``n_rows`` copies to a frame: they lie
+        ``fine / (n_rows * Fs)`` seconds from the first frame.
+    n_rows : int
+        Row copies per frame.
     facts : dict of int to dict
         Kind, levels, threshold and a note of each BNC line, by its DAQ column.
     """
 
     rising: dict[int, lines.Counts]
     falling: dict[int, lines.Counts]
+    fine_rising: dict[int, lines.Counts]
+    fine_falling: dict[int, lines.Counts]
+    n_rows: int
     facts: dict[int, dict[str, Any]]
 
 
@@ -111,26 +219,35 @@ def read_events(path: Path) -> EventsTable:
         If the file is missing or is no events table.
     """
     table = read_tsv(path)
-    if table.columns != _COLUMNS or "lines" not in table.header:
+    if table.columns[: len(_COLUMNS)] != _COLUMNS or "lines" not in table.header:
         raise FormatError(f"{path}: is not an events table (events.tsv); run extract_events for the recording again.")
     facts = {int(column): dict(line) for column, line in table.header["lines"].items()}
     digital = [column for column, line in facts.items() if line["kind"] != "analog"]
 
-    def frames(edge: str) -> dict[int, lines.Counts]:
-        return {column: _frames(table.rows, column, edge) for column in digital}
+    def numbers(edge: str, name: str) -> dict[int, lines.Counts]:
+        return {column: _numbers(table.rows, column, edge, name) for column in digital}
 
-    return EventsTable(frames(RISING), frames(FALLING), facts)
+    return EventsTable(
+        rising=numbers(RISING, "sample"),
+        falling=numbers(FALLING, "sample"),
+        fine_rising=numbers(RISING, "fine_sample"),
+        fine_falling=numbers(FALLING, "fine_sample"),
+        n_rows=int(table.header["n_rows"]),
+        facts=facts,
+    )
 
 
-def _frames(rows: list[dict[str, str]], column: int, edge: str) -> lines.Counts:
+def _numbers(rows: list[dict[str, str]], column: int, edge: str, name: str) -> lines.Counts:
     wanted = str(column), edge
-    return np.array([int(row["sample"]) for row in rows if (row["line"], row["edge"]) == wanted], dtype=np.int64)
+    return np.array([int(row[name]) for row in rows if (row["line"], row["edge"]) == wanted], dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class _Line:
-    edges: lines.Edges
+    changes: lines.Changes
     facts: dict[str, Any]
+    doubtful: bool = False
+    """Whether a person should look at it."""
 
 
 class _ScannedLines:
@@ -148,6 +265,7 @@ class _ScannedLines:
         self._extremes: lines.Volts = extremes * self._to_volts
         self._buffer = HDF5Buffer.open(scan, layout.BNC)
         self.rate: Fraction = acquisition.rate
+        self.n_rows, self.n_columns = acquisition.n_rows, acquisition.n_columns
         self.n_samples = self._buffer.shape[1]
 
     def __enter__(self) -> "_ScannedLines":
@@ -186,58 +304,128 @@ class _ScannedLines:
         return max(1, affordable // chunk) * chunk
 
 
-def _find(scanned: _ScannedLines, channels: npt.NDArray[np.intp], kind: str, minimum_step: float) -> _Line:
+class _Windows:
+    """The windows of one line, as they are or less the rest level that it drifts with."""
+
+    def __init__(self, scanned: _ScannedLines, channels: npt.NDArray[np.intp], drift_window: float | None) -> None:
+        self._scanned, self._channels = scanned, channels
+        self._rest = None if drift_window is None else self._follow(lines.frames_lasting(drift_window, scanned.rate))
+
+    def __iter__(self) -> Iterator[lines.Volts]:
+        for start, volts in self._scanned.windows(self._channels):
+            yield volts if self._rest is None else volts - self._rest.between(start, start + volts.shape[1])
+
+    def extremes(self) -> tuple[float, float]:
+        """Lowest and highest finite sample, in volts; NaN where there is none."""
+        if self._rest is None:
+            return self._scanned.extremes(self._channels)
+        lowest, highest = np.nan, np.nan
+        for volts in self:
+            finite = volts[np.isfinite(volts)]
+            lowest = np.fmin(lowest, np.fmin.reduce(finite, initial=np.nan))
+            highest = np.fmax(highest, np.fmax.reduce(finite, initial=np.nan))
+        return float(lowest), float(highest)
+
+    def _follow(self, length: int) -> lines.RestLevel:
+        needed, limit = _SHARE * length * np.dtype(np.float64).itemsize, load_params().memory_limit
+        if needed > limit:
+            raise MemoryBlowOutError(
+                f"events.drift_window holds {length} frames, which takes {needed} bytes: more than the memory limit of "
+                f"{limit} bytes. Give a shorter one, or raise the limit."
+            )
+        finder = lines.RestLevelFinder(length, self._scanned.n_samples)
+        for _, volts in self._scanned.windows(self._channels):
+            finder.update(volts)
+        return finder.result()
+
+
+def _find(scanned: _ScannedLines, channels: npt.NDArray[np.intp], kind: str, wanted: _Wanted) -> _Line:
     lowest, highest = scanned.extremes(channels)
     facts: dict[str, Any] = {"kind": kind, "lowest_volts": _number(lowest), "highest_volts": _number(highest)}
     if kind == "analog":
-        return _Line(lines.NO_EDGES, facts | {"note": "analog: no edges are looked for"})
-    levels = _levels(scanned, channels, (lowest, highest), minimum_step)
-    if levels is None:
-        note = f"no pulses: from {lowest:.4g} to {highest:.4g} V, with no two levels {minimum_step:g} V apart"
-        return _Line(lines.NO_EDGES, facts | {"note": note})
-    threshold = (levels[0] + levels[1]) / 2
-    edges, begins_active = _edges(scanned, channels, threshold, active_low=kind == "ttl_low")
-    note = f"{len(edges.rising)} rising and {len(edges.falling)} falling edges at {threshold:.4g} V"
-    if begins_active:
-        note += "; the recording begins with the line active, which is no edge"
-    measured = {"low_volts": levels[0], "high_volts": levels[1], "threshold_volts": threshold}
-    return _Line(edges, facts | measured | {"begins_active": begins_active, "note": note})
+        return _Line(lines.NO_CHANGES, facts | {"note": "analog: no edges are looked for"})
+    windows = _Windows(scanned, channels, wanted.drift_window)
+    facts |= {"threshold_origin": "found" if wanted.threshold is None else "declared"}
+    threshold = wanted.threshold
+    if threshold is None:
+        extremes = windows.extremes()
+        levels = _levels(windows, extremes, wanted.minimum_step)
+        if levels is None:
+            return _without_levels(facts, extremes, wanted.minimum_step)
+        threshold = (levels[0] + levels[1]) / 2
+        facts |= {"low_volts": levels[0], "high_volts": levels[1]}
+    changes = _changes(windows, threshold, active_low=kind == "ttl_low")
+    return _kept(changes, facts | {"threshold_volts": threshold}, wanted, scanned)
 
 
-def _levels(
-    scanned: _ScannedLines, channels: npt.NDArray[np.intp], extremes: tuple[float, float], minimum_step: float
-) -> tuple[float, float] | None:
+def _without_levels(facts: dict[str, Any], extremes: tuple[float, float], minimum_step: float) -> _Line:
+    span = f"from {extremes[0]:.4g} to {extremes[1]:.4g} V"
+    if not extremes[1] - extremes[0] >= minimum_step:
+        note = f"no pulses: {span}, with no two levels {minimum_step:g} V apart"
+        return _Line(lines.NO_CHANGES, facts | {"note": note})
+    note = (
+        f"no pulses: {span}, with no two clear levels {minimum_step:g} V apart; look at the line, and where it has "
+        "pulses, declare a threshold, or a drift_window if it drifts"
+    )
+    return _Line(lines.NO_CHANGES, facts | {"note": note}, doubtful=True)
+
+
+def _levels(windows: _Windows, extremes: tuple[float, float], minimum_step: float) -> tuple[float, float] | None:
     if not extremes[1] - extremes[0] >= minimum_step:
         return None
     histogram = lines.LevelHistogram(*extremes)
-    for _, volts in scanned.windows(channels):
+    for volts in windows:
         histogram.update(volts)
     return histogram.levels(minimum_step)
 
 
-def _edges(
-    scanned: _ScannedLines, channels: npt.NDArray[np.intp], threshold: float, active_low: bool
-) -> tuple[lines.Edges, bool]:
-    """Edges over the whole recording, and whether it begins with the line active."""
-    pieces, before, begins_active = [], None, False
-    for start, volts in scanned.windows(channels):
-        line = lines.active(volts, threshold, active_low)
-        begins_active = begins_active or (start == 0 and bool(line[0]))
-        pieces.append(lines.edges(line, before).later_by(start))
-        before = bool(line[-1])
-    return lines.joined(pieces), begins_active
+def _changes(windows: _Windows, threshold: float, active_low: bool) -> lines.Changes:
+    finder = lines.ChangeFinder(threshold, active_low)
+    for volts in windows:
+        finder.update(volts)
+    return finder.result()
 
 
-def _rows(found: Mapping[int, _Line], rate: Fraction) -> Iterator[tuple[object, ...]]:
+def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanned: _ScannedLines) -> _Line:
+    """Leave out what is too short or too close, and say so."""
+    rate = scanned.rate
+    lasting = lines.debounced(changes, scanned.n_samples, lines.frames_lasting(wanted.debounce, rate))
+    kept = lines.spaced(lasting, lines.frames_lasting(wanted.minimum_interval, rate))
+    n_short = len(changes.frames) - len(lasting.frames)
+    n_close = len(lasting.rising.frames) - len(kept.rising.frames)
+    n_rising, n_falling = len(kept.rising.frames), len(kept.falling.frames)
+    notes = [f"{n_rising} rising and {n_falling} falling edges at {facts['threshold_volts']:.4g} V"]
+    if facts["threshold_origin"] == "declared":
+        notes[0] += " (declared)"
+    if not len(changes.frames):
+        notes.append(f"its samples lie between {facts['lowest_volts']} and {facts['highest_volts']} V")
+    restless = len(changes.frames) > _RESTLESS * scanned.n_samples
+    if restless:
+        notes.append(f"it changes in {len(changes.frames)} of {scanned.n_samples} frames: is the threshold amid noise?")
+    if n_short:
+        notes.append(f"{n_short} edges of states shorter than {wanted.debounce:g} s left out")
+    if n_close:
+        notes.append(f"{n_close} pulses within {wanted.minimum_interval:g} s of the one before left out")
+    if kept.begins_active:
+        notes.append("the recording begins with the line active, which is no edge")
+    counts = {"edges_left_out_by_debounce": n_short, "pulses_left_out_by_minimum_interval": n_close}
+    return _Line(kept, facts | counts | {"begins_active": kept.begins_active, "note": "; ".join(notes)}, restless)
+
+
+def _rows(
+    found: Mapping[int, _Line], rate: Fraction, n_rows: int, ratios: list[int | None]
+) -> Iterator[tuple[object, ...]]:
     """Rows in order of time; a falling edge never shares its frame with a rising one of the same line."""
     all_edges = sorted(
-        (int(sample), column, edge)
+        (int(sample), column, edge, int(fine))
         for column, line in found.items()
-        for edge, samples in ((RISING, line.edges.rising), (FALLING, line.edges.falling))
-        for sample in samples
+        for edge, edges in ((RISING, line.changes.rising), (FALLING, line.changes.falling))
+        for sample, fine in zip(edges.frames, edges.fine, strict=True)
     )
-    for sample, column, edge in all_edges:
-        yield column, edge, sample, lines.seconds_text(sample, rate)
+    for sample, column, edge, fine in all_edges:
+        mirrored = [None if ratio is None else sample // ratio for ratio in ratios]
+        times = sample, lines.seconds_text(sample, rate), fine, lines.seconds_text(fine, rate * n_rows)
+        yield column, edge, *times, *mirrored
 
 
 def _number(value: float) -> float | None:

@@ -7,10 +7,10 @@ from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
+import deflate
 import h5py
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 
 from ecogpipe import layout, metrics, outputs
 from ecogpipe.datasource.buffers import open_hdf5
@@ -146,7 +146,7 @@ def _check_memory(n_channels: int, dtype: np.dtype[Any]) -> None:
 
 
 class _BncRows:
-    """Writes the BNC channels into ``/bnc`` as the frames go by, in chunks of one line, packed by `isal`.
+    """Writes the BNC channels into ``/bnc`` as the frames go by, in chunks of one line, packed by libdeflate.
 
     The chunks are those of HDF5's own shuffle and gzip filters, but are packed ten times as fast.
     """
@@ -194,5 +194,4 @@ class _BncRows:
 def _pack(chunk: npt.NDArray[Any]) -> bytes:
     """Shuffle and deflate a chunk as the filters of HDF5 do."""
     shuffled = chunk.view(np.uint8).reshape(-1, chunk.dtype.itemsize).T.tobytes()
-    packed: bytes = isal_zlib.compress(shuffled, level=1)
-    return packed
+    return bytes(deflate.zlib_compress(shuffled, 1))
