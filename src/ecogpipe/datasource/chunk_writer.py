@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
+import deflate
 import h5py
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 
 from ecogpipe.params import load_params
 
@@ -96,5 +96,4 @@ class ChunkWriter:
 
     def _pack(self, chunk: Array) -> bytes:
         plain = np.ascontiguousarray(chunk, self._dtype).reshape(-1, 1).view("u1")
-        packed: bytes = isal_zlib.compress(np.ascontiguousarray(plain.T), _GZIP_LEVEL)
-        return packed
+        return bytes(deflate.zlib_compress(np.ascontiguousarray(plain.T), _GZIP_LEVEL))
