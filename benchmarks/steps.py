@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ecogpipe import load_params
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.scan import scan
 from ecogpipe.synthetic import SyntheticRecording
@@ -17,6 +18,7 @@ from recording import CHANNELS_FIRST, RATE, TIME_FIRST
 from timing import alone, in_turns
 
 TDMS_SECONDS = 60
+TIMES_LONGER = (1, 9)
 SEGMENTS = {"1 s": (1, 0.3), "20 ms": (50, 0.05)}
 """Length of a segment; how many a second, and the share of the speed of `cp` that is aimed at."""
 
@@ -48,6 +50,20 @@ def bench_tdms(folder: Path) -> None:
             )
 
 
+def bench_memory_of_tdms(folder: Path) -> None:
+    """Peak private memory of the ingest of TDMS as the file grows: the same segments are appended again and again."""
+    print(f"\nIngest of TDMS of growing size, segments of 1 s, memory limit {load_params().memory_limit / 1e6:.0f} MB")
+    truth = SyntheticRecording(**SET_UP, rate=RATE, seconds=TDMS_SECONDS)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        path = truth.write_tdms(Path(name) / "recording.tdms", n_segments=TDMS_SECONDS)[0]
+        segments = path.read_bytes()
+        for n_times in TIMES_LONGER:
+            with path.open("wb") as file:
+                file.writelines(segments for _ in range(n_times))
+            cost = alone(ingest_one, path, Path(name))
+            print(f"    {path.stat().st_size / 1e9:5.2f} GB   {cost.seconds:6.2f} s{cost.peak_bytes / 1e6:6.0f} MB")
+
+
 def bench_scan(folder: Path) -> None:
     """Ingest by a link, and the scan, beside a plain read of the recording."""
     print("\nIngest (by a link) and scan of the recording, beside a plain h5py read")
@@ -64,6 +80,7 @@ def bench_scan(folder: Path) -> None:
 
 def main(folder: Path) -> None:
     bench_tdms(folder)
+    bench_memory_of_tdms(folder)
     bench_scan(folder)
 
 

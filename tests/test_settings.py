@@ -103,6 +103,7 @@ class TestWhatIsShipped:
             "mirrors.Fs1000.notches holds 500 Hz, but a rate of 1000 Hz carries only what is below 500 Hz; "
             "lower the frequency or raise the rate.",
         ),
+        ("parts.clock_tolerance_ppm", -1, "parts.clock_tolerance_ppm is -1; give at least 0."),
         ("mirrors", {}, "mirrors holds 0 values; give at least 1."),
         (
             "mirrors.my mirror",
@@ -154,6 +155,8 @@ def test_a_row_that_can_be_used(row: dict[str, Any]) -> None:
             50,
             "overrides has 'sampling_interval' without 'sampling_interval_unit'; add it.",
         ),
+        ("overrides.gaps", "alow", "overrides.gaps is 'alow'; give 'refuse' or 'allow'. Did you mean 'allow'?"),
+        ("overrides.skip_seconds", -1, "overrides.skip_seconds is -1; give at least 0."),
         ("overrides.line_frequency", 55, "overrides.line_frequency is 55; give 50 or 60."),
         ("overrides.pitch_mm", [0.4], "overrides.pitch_mm holds 1 value; give at least 2."),
         ("files", [], "files holds 0 values; give at least 1."),

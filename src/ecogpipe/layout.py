@@ -3,8 +3,10 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from fractions import Fraction
+from itertools import pairwise
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,9 @@ class Acquisition:
         Acquisition values that a person declared, by name; they took precedence.
     notes : list of str
         What a reader noticed and a person should know: truncation, skipped channels, the channel order used.
+    cropped : list of dict
+        One for each file whose channels were cropped to their common length: its `part` (name), the `reason`, and
+        `samples_expected` and `samples_found` (one number for each channel of the file) and `samples_kept`.
     """
 
     rate: Fraction
@@ -80,11 +85,38 @@ class Acquisition:
     info: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    cropped: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def n_channels(self) -> int:
         """Channels of the demultiplexed recording."""
         return self.n_rows * (self.n_columns + self.n_bncs)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A row of ``/segments``: the stretch of a recording that one file holds.
+
+    Attributes
+    ----------
+    first_sample, n_samples : int
+        Where it begins in the recording, and its length.
+    start_time : str
+        ISO 8601 with zone, or empty where not known.
+    part : str
+        Name of the file.
+    gap_seconds : float
+        From the end of the stretch before to its start, negative where they overlap; NaN where not known.
+    after_gap : bool
+        Whether that is more than clocks can be wrong, so that the signal does not go on from the stretch before.
+    """
+
+    first_sample: int
+    n_samples: int
+    start_time: str
+    part: str
+    gap_seconds: float = nan
+    after_gap: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +138,7 @@ def write_acquisition(file: h5py.File, acquisition: Acquisition) -> None:
     file.attrs["intercept"] = acquisition.intercept
     file.attrs["overrides"] = to_json(acquisition.overrides)
     file.attrs["notes"] = to_json(acquisition.notes)
+    file.attrs["cropped"] = to_json(acquisition.cropped)
     if acquisition.start_time:
         file.attrs["start_time"] = acquisition.start_time
     file["Fs"] = float(acquisition.rate)
@@ -143,6 +176,7 @@ def read_acquisition(file: h5py.File) -> Acquisition:
         info=_read_info(file[INFO]),
         overrides=json.loads(attrs["overrides"]),
         notes=json.loads(attrs["notes"]),
+        cropped=json.loads(attrs.get("cropped", "[]")),
     )
 
 
@@ -181,16 +215,38 @@ def signal_parts(file: h5py.File) -> list[Part]:
     return [Part(here.parent / link.filename, link.path, time_first) for link in links]
 
 
-def write_segments(
-    file: h5py.File, first_samples: Sequence[int], start_times: Sequence[str], names: Sequence[str]
-) -> None:
-    """Write where each part of the recording begins: its first sample, start time ('' unknown) and file name."""
+def write_segments(file: h5py.File, segments: Sequence[Segment]) -> None:
+    """Write the stretches of a recording, one row each, as the table ``/segments``."""
     text = h5py.string_dtype()
-    table = np.array(
-        list(zip(first_samples, start_times, names, strict=True)),
-        dtype=[("first_sample", "i8"), ("start_time", text), ("part", text)],
-    )
-    file[SEGMENTS] = table
+    numbers, names = [("first_sample", "i8"), ("n_samples", "i8")], [("start_time", text), ("part", text)]
+    columns = [*numbers, *names, ("gap_seconds", "f8"), ("after_gap", "?")]
+    file[SEGMENTS] = np.array([astuple(segment) for segment in segments], dtype=columns)
+
+
+def read_segments(file: h5py.File) -> list[Segment]:
+    """Read what `write_segments` wrote."""
+    return [
+        Segment(int(first), int(length), start.decode(), part.decode(), float(gap), bool(after_gap))
+        for first, length, start, part, gap, after_gap in file[SEGMENTS][()]
+    ]
+
+
+def gap_free_ranges(file: h5py.File) -> list[tuple[int, int]]:
+    """Return the (first, stop) samples of the stretches of an open raw.h5 in which no gap lies, in order.
+
+    Parts without a gap between them are one stretch; a recording without gaps is a single one. No filter may run from
+    one stretch into the next.
+
+    Examples
+    --------
+    >>> with h5py.File("raw.h5") as file:  # doctest: +SKIP
+    ...     gap_free_ranges(file)
+    [(0, 120000), (120000, 300000)]
+    """
+    segments = read_segments(file)
+    firsts = [segment.first_sample for segment in segments if segment.after_gap or not segment.first_sample]
+    end = segments[-1].first_sample + segments[-1].n_samples
+    return list(pairwise([*firsts, end]))
 
 
 def write_provenance(file: h5py.File, value: Mapping[str, Any]) -> None:

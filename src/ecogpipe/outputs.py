@@ -9,7 +9,8 @@ import os
 import platform
 import shutil
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,26 @@ def whole_hdf5(path: str | Path) -> Iterator[h5py.File]:
     """Yield a new HDF5 file, open for writing, that appears as `path` when the block ends without an error."""
     with whole_file(path) as part, h5py.File(part, "w", libver=("v110", "latest"), locking=False) as file:
         yield file
+
+
+@contextmanager
+def flushed_early(file: h5py.File) -> Iterator[Callable[[], None]]:
+    """Yield a function that begins to bring to the disk what was written so far, and does not wait for it.
+
+    The disk then works while the rest is still being made, and little is left to flush at the end.
+    """
+    handle, flushing = file.id.get_vfd_handle(), Future[None]()
+    flushing.set_result(None)
+    with ThreadPoolExecutor(1, thread_name_prefix="flush") as flusher:
+
+        def flush() -> None:
+            nonlocal flushing
+            if flushing.done():
+                flushing.result()
+                flushing = flusher.submit(os.fdatasync, handle)
+
+        yield flush
+        flushing.result()
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:

@@ -1,12 +1,15 @@
 """TDMS files, however they are stored, scaled, ordered or damaged: the samples of npTDMS, or one clear sentence."""
 
 import logging
+import struct
 
+import h5py
 import numpy as np
 import pytest
-from nptdms import TdmsFile
+from nptdms import ChannelObject, GroupObject, TdmsFile, TdmsWriter
 from tdms_bytes import (
     DAQMX,
+    DAQMX_SCALER,
     INTERLEAVED,
     META_DATA,
     NEW_OBJECTS,
@@ -26,7 +29,9 @@ from ecogpipe.errors import EcogpipeError, FormatError, MemoryBlowOutError
 from ecogpipe.formats import read_header
 from ecogpipe.formats.tdms.index import index_tdms
 from ecogpipe.formats.tdms.samples import raw_blocks
+from ecogpipe.layout import read_acquisition
 from ecogpipe.params import override
+from ecogpipe.steps.ingest import ingest
 
 KINDS = ["contiguous", "interleaved", "daqmx", "big_endian", "chunks", "one_value"]
 DTYPES = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
@@ -55,6 +60,27 @@ def scales(kind, n_channels=8):
 
 def whole(header, block_length=7):
     return np.concatenate([block.copy() for block in header.read_blocks(block_length)], axis=1)
+
+
+def ingest_or_refuse(path, folder):
+    """Samples and acquisition of the file's raw.h5, or None where it was refused in a sentence and left nothing."""
+    folder.mkdir(exist_ok=True)
+    try:
+        raw = ingest([path], folder / "raw.h5")
+    except EcogpipeError as refusal:
+        sentence = str(refusal)
+    else:
+        sentence = ""
+    if sentence:
+        assert path.name in sentence
+        assert "\n" not in sentence
+        assert not list(folder.iterdir())
+        return None
+    assert list(folder.iterdir()) == [raw]
+    with h5py.File(raw, "r", locking=False) as file:
+        found, acquisition = file["data"][()], read_acquisition(file)
+    raw.unlink()
+    return found, acquisition
 
 
 def notes_of(header):
@@ -135,6 +161,54 @@ class TestStorage:
         header = read_header(write(content))
         assert np.array_equal(whole(header), samples)
         assert "skipped 2 channels that are no samples: remarks (text), clock (timestamps)" in notes_of(header)
+
+    @pytest.mark.parametrize(
+        ("beside", "listed"),
+        [
+            (np.arange(10) + 1j, "z (complex numbers)"),
+            (["a", "ü"] * 5, "z (text)"),
+            (np.arange(10).astype("datetime64[us]"), "z (timestamps)"),
+            (np.array([True, False] * 5), "z (booleans)"),
+            (np.array([], "f8"), "z (f8)"),
+        ],
+        ids=["complex", "text", "times", "booleans", "nothing"],
+    )
+    def test_channels_that_are_no_samples_beside_the_data(self, tmp_path, beside, listed):
+        samples, path = samples_of(10), tmp_path / "a.tdms"
+        with TdmsWriter(str(path), index_file=True) as writer:
+            channels = [ChannelObject("it's", f'c/{number}"', row) for number, row in enumerate(samples)]
+            empty = GroupObject("first of all")
+            writer.write_segment([empty, GroupObject("it's", RECORDING), ChannelObject("it's", "z", beside), *channels])
+        header = read_header(path)
+        assert np.array_equal(whole(header), samples)
+        assert f"skipped 1 channels that are no samples: {listed}" in notes_of(header)
+
+    def test_interleaved_channels_of_other_widths_between_the_data_of_another_group(self, write):
+        frames = np.zeros(10, [("x", "<i2"), *((f"c{c}", "<f8") for c in range(8)), ("y", "u1")])
+        samples = samples_of(10)
+        for number, row in enumerate(samples):
+            frames[f"c{number}"] = row
+        objects = [tdms_object("/'other'/'x'", plain_index("i2", 10))]
+        objects += [tdms_object(channel_path(c), plain_index("f8", 10)) for c in range(8)]
+        objects += [tdms_object("/'other'/'y'", plain_index("u1", 10))]
+        flags = META_DATA | NEW_OBJECTS | RAW_DATA | INTERLEAVED
+        assert np.array_equal(
+            whole(read_header(write(head() + segment(objects, frames.tobytes(), flags=flags)))), samples
+        )
+
+    @pytest.mark.parametrize(("n_scalers", "digital"), [(2, False), (1, True)])
+    def test_daqmx_channels_that_are_no_numbers_are_named(self, write, n_scalers, digital):
+        scalers = b"".join(
+            struct.pack("<LLLBL" if digital else "<LLLLL", 0 if digital else 3, 0, 2 * number, 0, number)
+            for number in range(n_scalers)
+        )
+        kind = DAQMX_SCALER + digital
+        index = struct.pack("<LLLQL", kind, 0xFFFFFFFF, 1, 10, n_scalers) + scalers + struct.pack("<LL", 1, 4)
+        flags = META_DATA | NEW_OBJECTS | RAW_DATA | INTERLEAVED | DAQMX
+        path = write(head() + segment([tdms_object(channel_path(0), index)], bytes(40), flags=flags))
+        what = "digital lines" if digital else "several raw values per sample"
+        with pytest.raises(FormatError, match=f"no channel of numbers in g but channels of {what}"):
+            read_header(path)
 
 
 class TestOrderAndLayout:
@@ -246,19 +320,21 @@ class TestScaling:
 
 class TestDamage:
     @pytest.mark.parametrize("kind", KINDS)
-    def test_a_file_cut_anywhere_gives_a_flagged_prefix_or_one_sentence(self, write, kind):
+    def test_a_file_cut_anywhere_is_ingested_to_a_flagged_prefix_or_refused(self, write, tmp_path, kind):
+        """200 places in all, among those of a whole frame, of a segment's head and of every kind of storage."""
         samples = samples_of(dtype="i2" if kind == "daqmx" else "f8")
         content = recording(samples, kind, channel_properties=scales(kind))
         borders = {place for place in range(len(content)) if content[place : place + 4] == b"TDSm"}
         n_read = 0
-        for cut in np.random.default_rng(0).integers(0, len(content), 60).tolist():
-            try:
-                header = read_header(write(content[:cut]))
-            except FormatError:
+        for cut in np.random.default_rng(KINDS.index(kind)).integers(0, len(content), 34).tolist():
+            path = write(content[:cut])
+            outcome = ingest_or_refuse(path, tmp_path / "out")
+            if outcome is None:
                 continue
-            found = whole(header)
+            found, acquisition = outcome
             assert np.array_equal(found, samples[:, : found.shape[1]])
-            assert ("truncated" in notes_of(header)) == (cut not in borders)
+            assert (len(acquisition.cropped) == 1) == (cut not in borders)
+            assert any("truncated" in note for note in acquisition.notes) == (cut not in borders)
             n_read += 1
         assert n_read
 
@@ -267,6 +343,12 @@ class TestDamage:
         header = read_header(write(content[: -8 * 30]))
         assert header.n_samples == 40
         assert "60 samples expected, 40 to 60 found per channel, cropped to 40" in notes_of(header)
+
+    def test_a_file_that_ends_after_the_first_of_many_chunks_says_what_was_expected(self, write):
+        content = recording(samples_of(60), "chunks", n_segments=1)
+        header = read_header(write(content[: -8 * 8 * 55]))
+        assert header.n_samples == 5
+        assert header.acquisition.cropped[0]["samples_expected"] == [60] * 8
 
     def test_a_last_segment_that_was_left_open_is_read_to_the_end_and_said(self, write):
         content = recording(samples_of(40), n_segments=2)
@@ -277,22 +359,23 @@ class TestDamage:
         assert "the length of its last segment" in notes_of(header)
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_a_file_with_overwritten_bytes_gives_what_nptdms_reads_or_one_sentence(self, write, kind):
+    def test_a_file_with_overwritten_bytes_is_ingested_to_what_nptdms_reads_or_refused(self, write, tmp_path, kind):
+        """300 copies in all."""
         rng = np.random.default_rng(KINDS.index(kind))
         good = recording(samples_of(dtype="i2" if kind == "daqmx" else "f8"), kind, channel_properties=scales(kind))
         n_read = 0
-        for _ in range(60):
+        for _ in range(50):
             bad = bytearray(good)
-            place = int(rng.integers(0, len(bad) - 4))
-            bad[place : place + 4] = rng.bytes(int(rng.integers(1, 5)))
+            for place in rng.integers(0, len(bad) - 4, rng.integers(1, 4)).tolist():
+                bad[place : place + 4] = rng.bytes(int(rng.integers(1, 5)))
             path = write(bytes(bad))
-            try:
-                header = read_header(path)
-                found = whole(header)
-            except EcogpipeError:
+            outcome = ingest_or_refuse(path, tmp_path / "out")
+            if outcome is None:
                 continue
-            lines = [channel[: header.n_samples] for channel in TdmsFile.read(path)["g"].channels() if len(channel)]
-            volts = found * header.acquisition.slope + header.acquisition.intercept
+            found, acquisition = outcome
+            channels = TdmsFile.read(path)["g"].channels()
+            lines = [channel[: found.shape[1]] for channel in channels if len(channel)]
+            volts = found * acquisition.slope + acquisition.intercept
             assert all(any(np.array_equal(row, line, equal_nan=True) for line in lines) for row in volts)
             n_read += 1
         assert n_read

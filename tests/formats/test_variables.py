@@ -216,6 +216,61 @@ class TestEachFormat:
                     continue
 
 
+class TestStrangeFiles:
+    """What Matlab users keep beside, or in place of, signals."""
+
+    @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "i4", "i8", "f4"])
+    def test_v5_keeps_the_dtype(self, save, dtype):
+        header = read_header(save("v5", LAB | {"data": SIGNALS.astype("i1").astype(dtype)}))
+        assert header.dtype == np.dtype(dtype)
+        assert np.array_equal(channels_by_time(header), SIGNALS.astype("i1").astype(dtype))
+
+    def test_a_file_of_matlab_4_is_read(self, tmp_path):
+        path = tmp_path / "old.mat"
+        scipy.io.savemat(path, LAB | {"data": SIGNALS}, format="4", appendmat=False)
+        assert np.array_equal(channels_by_time(read_header(path)), SIGNALS)
+
+    def test_structs_in_the_info_are_kept_by_their_path(self, save):
+        cells = np.array([[1, "x"]], dtype=object)
+        info = {"amplifier": {"name": "A", "gain": 10.0}, "cells": cells, "note": "n"}
+        kept = read_header(save("v5", LAB | {"data": SIGNALS, "info": info})).acquisition.info
+        assert kept == {"amplifier.name": "A", "amplifier.gain": 10.0, "cells": "2 cells", "note": "n"}
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            scipy.sparse.csc_matrix(SIGNALS),
+            np.array([[SIGNALS, SIGNALS]], dtype=object),
+            {"a": SIGNALS},
+            SIGNALS > 3,
+            SIGNALS + 1j,
+            "text",
+        ],
+        ids=["sparse", "cells", "struct", "logical", "complex", "char"],
+    )
+    def test_what_is_no_array_of_real_numbers_is_refused(self, save, data):
+        with pytest.raises(FormatError, match="v5.mat: data is no array of real numbers"):
+            channels_by_time(read_header(save("v5", LAB | {"data": data})))
+
+    @pytest.mark.parametrize("kind", ["complex", "bool", "empty", "broken link", "sparse", "ragged"])
+    def test_what_is_no_array_of_real_numbers_in_hdf5_is_refused(self, save, kind):
+        path = save("v7.3", LAB)
+        with h5py.File(path, "a") as file:
+            if kind == "sparse":
+                file["data/ir"] = np.arange(3)
+            elif kind == "ragged":
+                file.create_dataset("data", (3,), h5py.vlen_dtype("f8"))
+            else:
+                file["data"] = {
+                    "complex": np.zeros((50, 8), [("real", "f8"), ("imag", "f8")]),
+                    "bool": SIGNALS.T > 3,
+                    "empty": h5py.Empty("f8"),
+                    "broken link": h5py.ExternalLink("absent.h5", "/data"),
+                }[kind]
+        with pytest.raises(FormatError, match="data is no array of real numbers"):
+            read_header(path)
+
+
 class TestCanonical:
     def canonical(self, path, **extra):
         acquisition = Acquisition(1000, 2, 3, 1, "mV", slope=0.5, sampling_rate=8000.0, overrides={"gain": 7}, **extra)
@@ -237,7 +292,7 @@ class TestCanonical:
         assert header.acquisition.rate == 250
         assert header.acquisition.overrides == {"gain": 7, "sampling_rate": 250}
 
-    def test_a_mirror_is_no_raw_recording(self, tmp_path):
+    def test_a_mirror_that_does_not_say_its_gain_is_refused(self, tmp_path):
         path = self.canonical(tmp_path / "rec_Fs500.h5")
         with h5py.File(path, "a") as file:
             file["electrode_channels"] = np.arange(6)

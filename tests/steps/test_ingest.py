@@ -8,15 +8,16 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from math import isnan
 
 import h5py
 import numpy as np
 import pytest
-from nptdms import ChannelObject, GroupObject, TdmsWriter
+from nptdms import ChannelObject, GroupObject, TdmsFile, TdmsWriter
 
 from ecogpipe.datasource.buffers import BufferBinder, HDF5Buffer
 from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError
-from ecogpipe.layout import read_acquisition, read_provenance, signal_parts
+from ecogpipe.layout import gap_free_ranges, read_acquisition, read_provenance, read_segments, signal_parts
 from ecogpipe.params import override
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.synthetic import SyntheticRecording
@@ -178,23 +179,157 @@ class TestJoining:
         with pytest.raises(JoinError, match="its format is HDF5, not TDMS"):
             ingest([*double, rec.write_hdf5(tmp_path / "a.h5")], tmp_path / "raw.h5")
 
+
+class TestGaps:
+    @pytest.fixture
+    def write(self, tmp_path):
+        """Write parts of 100 samples at 100 Hz, each with its start in seconds after midnight, or None."""
+
+        def write_parts(*starts):
+            properties = {"SamplingRate": 100.0, "nrRows": 1, "nrColumns": 1, "nrBNCs": 0, "OverSampling": 1}
+            files = [tmp_path / f"p{number}.tdms" for number in range(len(starts))]
+            for path, start in zip(files, starts, strict=True):
+                moment = np.datetime64("2020-01-01T00:00:00.000000") + np.timedelta64(round((start or 0) * 1e6), "us")
+                started = {} if start is None else {"wf_start_time": moment}
+                with TdmsWriter(str(path)) as writer:
+                    samples = ChannelObject("g", "c", np.arange(100.0), started)
+                    writer.write_segment([GroupObject("g", properties), samples])
+            return files
+
+        return write_parts
+
     @pytest.mark.parametrize(
-        ("start", "gap"), [("00:00:01.75", "0.750000 s after"), ("00:00:00.5", "0.500000 s before")]
+        ("start", "gap"), [(1.75, "0.750000 s after"), (0.5, "0.500000 s before"), (2, "1.000000 s after")]
     )
-    def test_the_gap_or_overlap_of_parts_with_known_starts_is_noted(self, tmp_path, start, gap):
-        files = [tmp_path / "p0.tdms", tmp_path / "p1.tdms"]
-        for path, clock in zip(files, ("00:00:00", start), strict=True):
-            group = GroupObject(
-                "g", {"SamplingRate": 100.0, "nrRows": 1, "nrColumns": 1, "nrBNCs": 0, "OverSampling": 1}
-            )
-            started = {"wf_start_time": np.datetime64(f"2020-01-01T{clock}")}
-            with TdmsWriter(str(path)) as writer:
-                writer.write_segment([group, ChannelObject("g", "c", np.arange(100.0), started)])
-        raw = ingest(files, tmp_path / "raw.h5")
-        assert f"p1.tdms starts {gap} the end of p0.tdms" in acquisition_of(raw).notes
-        assert acquisition_of(raw).start_time == "2020-01-01T00:00:00+00:00"
+    def test_a_gap_or_an_overlap_is_refused_unless_allowed_and_then_kept(self, write, tmp_path, start, gap):
+        files, raw = write(0, start), tmp_path / "raw.h5"
+        with pytest.raises(JoinError, match=f"p1.tdms starts {gap} the end of p0.tdms.*declare 'gaps: allow'"):
+            ingest(files, raw, clock_tolerance_ppm=100)
+        assert not raw.exists()
+        ingest(files, raw, declared={"gaps": "allow"})
+        acquisition = acquisition_of(raw)
+        assert f"p1.tdms starts {gap} the end of p0.tdms: a new segment begins" in acquisition.notes
+        assert acquisition.start_time == "2020-01-01T00:00:00+00:00"
         with h5py.File(raw, "r") as file:
-            assert file["segments"]["start_time"].astype("T")[0] == "2020-01-01T00:00:00+00:00"
+            assert gap_free_ranges(file) == [(0, 100), (100, 200)]
+            first, second = read_segments(file)
+        assert (first.first_sample, first.n_samples, first.part, first.after_gap) == (0, 100, "p0.tdms", False)
+        assert (second.first_sample, second.gap_seconds, second.after_gap) == (100, pytest.approx(start - 1), True)
+        assert isnan(first.gap_seconds)
+        assert first.start_time == "2020-01-01T00:00:00+00:00"
+
+    def test_what_the_resolution_and_the_clock_explain_is_no_gap_but_reported(self, write, tmp_path):
+        files, raw = write(0, 1 + 9 / 2**17), tmp_path / "raw.h5"
+        with pytest.raises(JoinError, match=r"0.000068 s after .* explain no more than 0.000051 s"):
+            ingest(files, raw, clock_tolerance_ppm=50)
+        ingest(files, raw, clock_tolerance_ppm=100)
+        assert "p1.tdms starts 0.000068 s after the end of p0.tdms" in acquisition_of(raw).notes
+        with h5py.File(raw, "r") as file:
+            assert gap_free_ranges(file) == [(0, 200)]
+            assert read_segments(file)[1].gap_seconds == pytest.approx(6.8e-5)
+
+    def test_where_a_start_is_not_known_nothing_is_said(self, write, tmp_path):
+        raw = ingest(write(0, None, 7), tmp_path / "raw.h5")
+        assert not any("starts" in note for note in acquisition_of(raw).notes)
+        with h5py.File(raw, "r") as file:
+            assert gap_free_ranges(file) == [(0, 300)]
+
+    def test_the_segments_of_a_canonical_file_are_kept_when_it_is_ingested_again(self, write, tmp_path):
+        first = ingest(write(0, 1.5, 2.5), tmp_path / "first" / "raw.h5", declared={"gaps": "allow"})
+        again = ingest([first], tmp_path / "again" / "raw.h5")
+        for raw in (first, again):
+            with h5py.File(raw, "r") as file:
+                assert gap_free_ranges(file) == [(0, 100), (100, 300)]
+                assert [segment.part for segment in read_segments(file)] == ["p0.tdms", "p1.tdms", "p2.tdms"]
+        assert np.array_equal(samples_of(again), samples_of(first))
+
+
+class TestCropping:
+    def test_a_truncated_file_says_what_was_expected_and_found_and_is_refused_on_request(self, rec, truth, tmp_path):
+        (file,) = rec.write_tdms(tmp_path / "a.tdms", n_segments=3)
+        file.write_bytes(file.read_bytes()[: -8 * 1500])
+        (entry,) = acquisition_of(ingest([file], tmp_path / "raw.h5")).cropped
+        assert (entry["part"], entry["reason"], entry["samples_kept"]) == ("a.tdms", "truncated", 2000)
+        assert entry["samples_expected"] == [3000] * rec.n_channels
+        assert entry["samples_found"] == [3000] * 94 + [2500, 2000]
+        assert np.array_equal(samples_of(tmp_path / "raw.h5"), truth[:, :2000])
+        with pytest.raises(FormatError, match="a.tdms: is truncated: .*declare 'truncated: crop'"):
+            ingest([file], tmp_path / "refused.h5", declared={"truncated": "refuse"})
+        assert not (tmp_path / "refused.h5").exists()
+
+    def test_a_whole_file_was_not_cropped(self, rec, tmp_path):
+        raw = ingest(rec.write_tdms(tmp_path / "a.tdms"), tmp_path / "raw.h5", declared={"truncated": "refuse"})
+        assert acquisition_of(raw).cropped == []
+
+    def test_unequal_lengths_are_refused_or_cropped_on_request(self, tmp_path):
+        properties = {"SamplingRate": 100.0, "nrRows": 1, "nrColumns": 2, "nrBNCs": 0, "OverSampling": 1}
+        file = tmp_path / "a.tdms"
+        with TdmsWriter(str(file)) as writer:
+            longer, shorter = (ChannelObject("g", name, np.arange(n) + 0.5) for name, n in (("c0", 9), ("c1", 7)))
+            writer.write_segment([GroupObject("g", properties), longer, shorter])
+        with pytest.raises(FormatError, match=r"1 of 7 samples, 1 of 9 samples.*'unequal_lengths: crop'"):
+            ingest([file], tmp_path / "raw.h5")
+        raw = ingest([file], tmp_path / "raw.h5", declared={"unequal_lengths": "crop"})
+        assert np.array_equal(samples_of(raw), np.tile(np.arange(7) + 0.5, (2, 1)))
+        (entry,) = acquisition_of(raw).cropped
+        assert (entry["reason"], entry["samples_found"], entry["samples_kept"]) == ("unequal lengths", [9, 7], 7)
+        assert any(
+            "unequal lengths (1 of 7 samples, 1 of 9 samples), cropped to 7" in n for n in acquisition_of(raw).notes
+        )
+
+
+class TestLayouts:
+    @pytest.mark.parametrize("n_parts", [1, 3])
+    @pytest.mark.parametrize("limit", [3e5, 2e9])
+    def test_layout_b_is_layout_a_after_demultiplexing(self, rec, truth, tmp_path, n_parts, limit):
+        files = rec.write_tdms([tmp_path / f"p{number}.tdms" for number in range(n_parts)], layout="B")
+        with override(memory_limit=limit):
+            assert np.array_equal(samples_of(ingest(files, tmp_path / "raw.h5")), truth)
+
+    @pytest.mark.parametrize("n_parts", [1, 3])
+    @pytest.mark.parametrize("limit", [3e5, 2e9])
+    def test_layout_c_is_layout_a_of_the_averaged_samples_without_those_skipped(self, rec, tmp_path, n_parts, limit):
+        files = rec.write_tdms([tmp_path / f"p{number}.tdms" for number in range(n_parts)], layout="C")
+        with override(memory_limit=limit):
+            raw = ingest(files, tmp_path / "raw.h5", declared={"skip_seconds": 0.5})
+        lines = np.concatenate([[line[:] for line in TdmsFile.read(file)["ecog"].channels()] for file in files], axis=1)
+        averaged = lines.reshape(12, rec.n_samples, 8, 4)[..., 1:-1].mean(axis=-1)[:, 500:]
+        assert np.array_equal(samples_of(raw), averaged.swapaxes(1, 2).reshape(96, -1))
+        acquisition = acquisition_of(raw)
+        assert (acquisition.rate, acquisition.oversampling) == (1000, 4)
+        assert acquisition.overrides == {"skip_seconds": 0.5}
+        assert any("the first 500 frames skipped" in note for note in acquisition.notes)
+
+    def test_layout_c_has_the_truth_of_the_recording(self, rec, truth, tmp_path):
+        raw = ingest(rec.write_tdms(tmp_path / "a.tdms", layout="C"), tmp_path / "raw.h5", declared={"skip_seconds": 0})
+        np.testing.assert_allclose(samples_of(raw), truth, rtol=0, atol=1e-14)
+
+    def test_layout_c_of_counts_keeps_their_line(self, rec, truth, tmp_path):
+        files = rec.write_tdms(tmp_path / "a.tdms", layout="C", dtype=np.int16)
+        raw = ingest(files, tmp_path / "raw.h5", declared={"skip_seconds": 1.0003})
+        counts, acquisition = samples_of(raw), acquisition_of(raw)
+        assert counts.dtype == np.float64
+        np.testing.assert_allclose(counts * acquisition.slope, truth[:, 1001:], rtol=0, atol=10 / 2**15)
+
+    @pytest.mark.parametrize(
+        ("layout", "declared", "message"),
+        [
+            (
+                "A",
+                {"skip_seconds": 1},
+                "96 channels should be the raw analog lines of 10 electrode and 2 BNC",
+            ),
+            ("C", {"skip_seconds": 1, "oversampling": 2}, "an oversampling of 2, but"),
+            ("C", {"skip_seconds": 3}, "are 3000 frames .* takes 3000 of them"),
+        ],
+    )
+    def test_a_declared_layout_c_that_does_not_fit_is_refused(self, rec, tmp_path, layout, declared, message):
+        with pytest.raises(FormatError, match=message):
+            ingest(rec.write_tdms(tmp_path / "a.tdms", layout=layout), tmp_path / "raw.h5", declared=declared)
+
+    def test_layout_c_is_of_tdms_only(self, rec, tmp_path):
+        with pytest.raises(SettingsError, match="skip_seconds declares the raw analog lines"):
+            ingest([rec.write_hdf5(tmp_path / "a.h5")], tmp_path / "raw.h5", declared={"skip_seconds": 1})
 
 
 class TestRefusals:
@@ -238,8 +373,10 @@ class TestRefusals:
             recorder.submit(keep_touching)
             try:
                 self.refused(FormatError, "a.tdms: changed while it was read", tmp_path, [file])
+                raw = ingest([file], tmp_path / "raw.h5", declared={"still_written": "accept"})
             finally:
                 finished.set()
+        assert "a.tdms: changed while it was read; what was there at first was taken" in acquisition_of(raw).notes
 
 
 INGEST_ALONE = """

@@ -22,6 +22,7 @@ rule ingest:
     params:
         declared=get_acquisition,
         storage=config["storage"],
+        parts=config["parts"],
         revision=get_revision("ingest"),
     message:
         "Bringing the files of {wildcards.subject}/{wildcards.session}/{wildcards.recording} into one raw.h5."

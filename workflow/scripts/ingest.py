@@ -11,4 +11,5 @@ with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources
         Path(snakemake.output.raw),
         declared=snakemake.params.declared,
         compression=snakemake.params.storage["compression"],
+        clock_tolerance_ppm=snakemake.params.parts["clock_tolerance_ppm"],
     )

@@ -3,11 +3,12 @@
 What a file is, is told by its first bytes, not by its name.
 """
 
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ecogpipe.errors import FormatError
+from ecogpipe.errors import FormatError, SettingsError
 from ecogpipe.formats.acquisition import check_declared
 from ecogpipe.formats.hdf5 import read_hdf5
 from ecogpipe.formats.header import Header, Reader
@@ -19,6 +20,9 @@ __all__ = ["Header", "read_header"]
 _TDMS, _TDMS_INDEX = b"TDSm", b"TDSh"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MATLAB5_VERSIONS = (b"\x00\x01IM", b"\x01\x00MI")
+_MATLAB4_HEADER = struct.Struct("<5i")
+_MATLAB4_KINDS = tuple(10 * number + text_or_sparse for number in range(6) for text_or_sparse in range(3))
+_LONGEST_MATLAB4_NAME = 64
 _HEAD_BYTES = 128
 
 
@@ -40,7 +44,13 @@ def read_header(path: str | Path, declared: Mapping[str, Any] | None = None) -> 
         If a declared value is not known, or cannot be.
     """
     check_declared(declared or {})
-    return _reader_of(Path(path))(Path(path), declared or {})
+    declared, reader = declared or {}, _reader_of(Path(path))
+    if "skip_seconds" in declared and reader is not read_tdms:
+        raise SettingsError(
+            f"{path}: skip_seconds declares the raw analog lines of an acquisition program, which are read from TDMS "
+            "only; take it out of the overrides of the recording."
+        )
+    return reader(Path(path), declared)
 
 
 def _reader_of(path: Path) -> Reader:
@@ -51,10 +61,25 @@ def _reader_of(path: Path) -> Reader:
         raise FormatError(f"{path}: is the index of a TDMS file, without its samples; name the .tdms file itself.")
     if _is_hdf5(path):
         return read_hdf5
-    if head[124:128] in _MATLAB5_VERSIONS:
+    if head[124:128] in _MATLAB5_VERSIONS or _is_matlab4(head):
         return read_matlab5
     found = "is empty" if not head else f"begins with {head[:8]!r}"
     raise FormatError(f"{path}: {found}, so it is no TDMS, Matlab or HDF5 file; name the file of the recording.")
+
+
+def _is_matlab4(head: bytes) -> bool:
+    """Whether a matrix of Matlab 4 begins here: its type, rows, columns, whether it is complex, length of its name."""
+    if len(head) < _MATLAB4_HEADER.size:
+        return False
+    kind, n_rows, n_columns, is_complex, name_length = _MATLAB4_HEADER.unpack_from(head)
+    name = head[_MATLAB4_HEADER.size : _MATLAB4_HEADER.size + name_length]
+    return (
+        kind in _MATLAB4_KINDS
+        and min(n_rows, n_columns) >= 0
+        and is_complex in (0, 1)
+        and 1 < name_length <= _LONGEST_MATLAB4_NAME
+        and name.endswith(b"\0")
+    )
 
 
 def _is_hdf5(path: Path) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,17 @@ _CHOICES = {
     "units": tuple(MICROVOLTS_PER),
     "sampling_interval_unit": ("s", "ms", "us"),
     "orientation": (CHANNELS_BY_TIME, TIME_BY_CHANNELS),
+    "unequal_lengths": ("refuse", "crop"),
+    "truncated": ("crop", "refuse"),
+    "still_written": ("refuse", "accept"),
+    "gaps": ("refuse", "allow"),
 }
 _NAMES = ("variable", "rate_variable", "interval_variable", "group")
 _FOR_OTHERS = ("gain", "pitch_mm", "bnc_numbering", "line_frequency")
-_DECLARABLE = (*_COUNTS, *_CHOICES, *_NAMES, *_FOR_OTHERS, "sampling_rate", "sampling_interval", "start_time")
+_DECLARABLE = (
+    *(*_COUNTS, *_CHOICES, *_NAMES, *_FOR_OTHERS),
+    *("sampling_rate", "sampling_interval", "start_time", "skip_seconds"),
+)
 
 _SECONDS_PER = {"s": Fraction(1), "ms": Fraction(1, 1000), "us": Fraction(1, 1_000_000)}
 _RATE_TOLERANCE = Fraction(1, 1_000_000)
@@ -58,6 +65,7 @@ class Found:
     info: dict[str, Any] = field(default_factory=dict)
     overrides: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    cropped: list[dict[str, Any]] = field(default_factory=list)
 
 
 def check_declared(declared: Mapping[str, Any]) -> None:
@@ -75,6 +83,9 @@ def check_declared(declared: Mapping[str, Any]) -> None:
             raise SettingsError(f"{name} is declared as {value!r}; give a whole number of {_COUNTS[name]} or more.")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise SettingsError(f"{name} is declared as {value!r}. {nearest(str(value), _CHOICES[name])}")
+    skip = declared.get("skip_seconds", 0)
+    if not isinstance(skip, int | float) or not 0 <= skip < inf:
+        raise SettingsError(f"skip_seconds is declared as {skip!r}; give a number of seconds, 0 or more.")
     if "sampling_interval" in declared and "sampling_rate" in declared:
         raise SettingsError("Both sampling_rate and sampling_interval are declared; keep one.")
     for name in ("sampling_interval", "interval_variable"):
@@ -118,6 +129,7 @@ def settle(path: Path, found: Found, declared: Mapping[str, Any], declared_rate:
         info=storable(found.info),
         overrides=found.overrides | dict(declared),
         notes=list(found.notes),
+        cropped=list(found.cropped),
     )
 
 

@@ -1,7 +1,9 @@
 """HDF5 files as recordings: those of the lab's Python converter, Matlab's v7.3, and ecogpipe's own. They are linked."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe import layout
-from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe.datasource.buffers import HDF5Buffer, open_hdf5
 from ecogpipe.errors import EcogpipeError, FormatError
 from ecogpipe.formats.acquisition import Found, settle
 from ecogpipe.formats.header import Header, first_line
@@ -62,11 +64,6 @@ def _open(path: Path) -> Iterator[h5py.File]:
 
 def _read_canonical(path: Path, file: h5py.File, declared: Mapping[str, Any]) -> Header:
     known = layout.read_acquisition(file)
-    if layout.ELECTRODE_CHANNELS in file:
-        raise FormatError(
-            f"{path}: is a mirror, already decimated and in several units; open it with open_recording, or ingest the "
-            "recording that it was made from."
-        )
     found = Found(
         holds="a recording",
         daq_rate=known.sampling_rate,
@@ -81,12 +78,41 @@ def _read_canonical(path: Path, file: h5py.File, declared: Mapping[str, Any]) ->
         info=known.info,
         overrides=known.overrides,
         notes=known.notes,
+        cropped=known.cropped,
     )
     rate = None if any(name in declared for name in _COUNTS_OF_RATE) else known.rate
     acquisition = settle(path, found, declared, rate)
+    if layout.ELECTRODE_CHANNELS in file:
+        return _read_mirror(path, file, acquisition)
     parts = layout.signal_parts(file)
     lengths, dtypes = zip(*(_length_and_dtype(part) for part in parts), strict=True)
-    return Header(path, "ecogpipe", acquisition, sum(lengths), dtypes[0], parts=tuple(parts))
+    segments = tuple(layout.read_segments(file)) if layout.SEGMENTS in file else ()
+    return Header(path, "ecogpipe", acquisition, sum(lengths), dtypes[0], parts=tuple(parts), segments=segments)
+
+
+def _read_mirror(path: Path, file: h5py.File, acquisition: layout.Acquisition) -> Header:
+    """Take a mirror as a recording at its own rate: its rows are brought back to volts at the DAQ, and copied."""
+    if "gain" not in file.attrs:
+        raise FormatError(
+            f"{path}: is a mirror that does not say the gain by which its electrode rows were made microvolts; make it "
+            "again, or ingest the recording that it was made from."
+        )
+    gain = float(file.attrs["gain"])
+    volts = np.ones((acquisition.n_channels, 1))
+    volts[file[layout.ELECTRODE_CHANNELS][()]] = gain / layout.MICROVOLTS_PER["V"]
+    note = f"is a mirror, already decimated: its electrode rows were brought back to volts by the gain of {gain:g}"
+    acquisition = replace(acquisition, units="V", notes=[*acquisition.notes, note])
+    n_samples = int(file[layout.DATA].shape[1])
+    read = partial(_volts_of_mirror, path, volts, n_samples)
+    return Header(path, "mirror", acquisition, n_samples, np.dtype(np.float64), read_blocks=read)
+
+
+def _volts_of_mirror(
+    path: Path, volts: npt.NDArray[np.float64], n_samples: int, block_length: int
+) -> Iterator[npt.NDArray[Any]]:
+    with closing(HDF5Buffer.open(path, layout.DATA)) as buffer:
+        for start in range(0, n_samples, block_length):
+            yield buffer[:, start : start + block_length] * volts
 
 
 def _length_and_dtype(part: Part) -> tuple[int, np.dtype[Any]]:
@@ -109,7 +135,7 @@ class _HDF5Variables:
         shapes: dict[str, tuple[int, ...]] = {}
 
         def note(name: str, item: h5py.HLObject) -> None:
-            if isinstance(item, h5py.Dataset) and _is_numbers(item) and not name.startswith("#"):
+            if isinstance(item, h5py.Dataset) and item.shape is not None and _is_numbers(item) and name[0] != "#":
                 shapes[name] = item.shape[::-1] if self.reversed else item.shape
 
         self._file.visititems(note)

@@ -8,12 +8,12 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.layout import Acquisition, Part
+from ecogpipe.layout import Acquisition, Part, Segment
 
 BlockReader: TypeAlias = Callable[[int], Iterator[npt.NDArray[Any]]]
 """Yields the samples in blocks of so many frames, (channels, time), once, in order of time.
 
-Only the last may be shorter. Each is valid until the next one is asked for.
+Only the last may be shorter. Each is valid until the one after the next is asked for, so that one can be read ahead.
 """
 
 
@@ -35,6 +35,8 @@ class Header:
         Of the samples, in the machine's byte order where they are copied.
     parts : tuple of Part
         The datasets that can be linked; empty where the samples must be copied.
+    segments : tuple of Segment
+        The stretches that a file of several parts was joined from; empty where the file is one part.
     read_blocks : callable, optional
         Where they must be copied: takes a number of frames, yields blocks of that many.
     """
@@ -46,6 +48,7 @@ class Header:
     dtype: np.dtype[Any]
     parts: tuple[Part, ...] = ()
     read_blocks: BlockReader | None = None
+    segments: tuple[Segment, ...] = ()
 
 
 def first_line(error: Exception) -> str:

@@ -59,6 +59,20 @@ def _blocks(
         yield np.ascontiguousarray(signals[:, start : start + block_length])
 
 
+def _plain_fields(struct: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a struct, as SciPy loads it, as numbers and text; those of structs in it as 'outer.inner'."""
+    for name in getattr(struct, "_fieldnames", ()):
+        value = getattr(struct, name)
+        if hasattr(value, "_fieldnames"):
+            yield from _plain_fields(value, f"{prefix}{name}.")
+            continue
+        values = np.asarray(value)
+        if values.dtype == object:
+            yield prefix + name, f"{' x '.join(map(str, values.shape))} cells"
+        elif values.nbytes <= _SMALL_BYTES:
+            yield prefix + name, plain(values)
+
+
 class _MatlabVariables:
     """The variables of a file that SciPy reads."""
 
@@ -90,8 +104,7 @@ class _MatlabVariables:
         if self._kinds.get(INFO, ((), ""))[1] != "struct":
             return {}
         loaded = self._call(scipy.io.loadmat, variable_names=[INFO], squeeze_me=True, struct_as_record=False)[INFO]
-        fields = {name: np.asarray(value) for name, value in vars(loaded).items() if not name.startswith("_")}
-        return {name: plain(values) for name, values in fields.items() if values.nbytes <= _SMALL_BYTES}
+        return dict(_plain_fields(loaded))
 
     def _call(self, function: Any, **options: Any) -> Any:
         """Call SciPy, whose parser raises errors of many kinds for a damaged file."""

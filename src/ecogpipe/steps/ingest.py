@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import accumulate, pairwise
+from itertools import pairwise
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe import layout
+from ecogpipe.datasource.chunk_writer import ChunkWriter, create_in_chunks
+from ecogpipe.datasource.read_ahead import read_ahead
 from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError, nearest
 from ecogpipe.formats import Header, read_header
-from ecogpipe.outputs import provenance, whole_hdf5
+from ecogpipe.outputs import flushed_early, provenance, whole_hdf5
 from ecogpipe.params import load_params
 from ecogpipe.progress import progress
+from ecogpipe.steps.segments import describe_gap, find_segments
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 1
+REVISION: int = 2
 
-_COMPRESSIONS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
-}
+_COMPRESSIONS = ("none", "gzip")
 _CHUNK_BYTES = 2**20
 _ROW_BLOCKS = 8
 """Chunks that hold all channels of a stretch of time: a long single row reads this fraction of the file."""
@@ -42,6 +43,7 @@ def ingest(
     *,
     declared: Mapping[str, Any] | None = None,
     compression: str = "none",
+    clock_tolerance_ppm: float = 0.0,
 ) -> Path:
     """Bring the files of one recording into the canonical format.
 
@@ -59,6 +61,9 @@ def ingest(
         the files say, and the output shows them.
     compression
         Of copied samples: 'none' or 'gzip'.
+    clock_tolerance_ppm
+        By how many parts per million the clock of the start times may differ from that of the samples, before the
+        signal is said not to go on from one part to the next.
 
     Returns
     -------
@@ -72,7 +77,8 @@ def ingest(
     SettingsError
         If a declared value or the compression is not known.
     JoinError
-        If the files differ in their layout, rate, dtype, units or orientation.
+        If the files differ in their layout, rate, dtype, units or orientation, or if there is a gap or an overlap
+        between two of them and ``gaps`` is not declared as 'allow'.
     MemoryBlowOutError
         If not even one frame fits the memory limit.
 
@@ -85,18 +91,17 @@ def ingest(
     looks = [_look(path) for path in paths]
     headers = _read_headers(paths, declared)
     check_joinable(headers)
-    settings = {"declared": declared, "compression": compression}
+    segments = find_segments(headers, clock_tolerance_ppm, gaps_allowed=declared.get("gaps") == "allow")
+    settings = {"declared": declared, "compression": compression, "clock_tolerance_ppm": clock_tolerance_ppm}
     with whole_hdf5(raw) as file:
         if headers[0].parts:
             layout.link_parts(file, [part for header in headers for part in header.parts], raw.parent)
         else:
             _copy_samples(file, headers, compression, raw)
-        firsts = list(accumulate((header.n_samples for header in headers), initial=0))[:-1]
-        layout.write_acquisition(file, _joined_acquisition(headers))
-        starts = [header.acquisition.start_time for header in headers]
-        layout.write_segments(file, firsts, starts, [path.name for path in paths])
+        grown = _check_unchanged(paths, looks, declared)
+        layout.write_acquisition(file, _joined_acquisition(headers, segments, grown))
+        layout.write_segments(file, segments)
         layout.write_provenance(file, provenance("ingest", REVISION, paths, settings, raw.parent))
-        _check_unchanged(paths, looks)
     return raw
 
 
@@ -146,8 +151,9 @@ def _check_request(paths: Sequence[Path], raw: Path, compression: str) -> None:
 
 
 def _read_headers(paths: Sequence[Path], declared: Mapping[str, Any]) -> list[Header]:
-    """Read what the files hold; a declared start is that of the first."""
+    """Read what the files hold; a declared start is that of the first, which alone has a beginning to skip."""
     later = {name: value for name, value in declared.items() if name != "start_time"}
+    later |= {"skip_seconds": 0} if "skip_seconds" in declared else {}
     return [read_header(paths[0], declared), *(read_header(path, later) for path in paths[1:])]
 
 
@@ -159,13 +165,17 @@ def _look(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def _check_unchanged(paths: Sequence[Path], looks: Sequence[tuple[int, int] | None]) -> None:
-    for path, look in zip(paths, looks, strict=True):
-        if _look(path) != look:
-            raise FormatError(
-                f"{path}: changed while it was read, so it is still being written; wait until its recording is "
-                "finished, then run again."
-            )
+def _check_unchanged(
+    paths: Sequence[Path], looks: Sequence[tuple[int, int] | None], declared: Mapping[str, Any]
+) -> list[str]:
+    """Refuse files that are still being written; where that is accepted, return a note for each."""
+    grown = [path for path, look in zip(paths, looks, strict=True) if _look(path) != look]
+    if grown and declared.get("still_written") != "accept":
+        raise FormatError(
+            f"{grown[0]}: changed while it was read, so it is still being written; wait until its recording is "
+            "finished, then run again, or declare 'still_written: accept' in its overrides to take what is there."
+        )
+    return [f"{path.name}: changed while it was read; what was there at first was taken" for path in grown]
 
 
 @dataclass(frozen=True)
@@ -181,14 +191,18 @@ def _copy_samples(file: h5py.File, headers: Sequence[Header], compression: str, 
     n_channels, dtype = first.acquisition.n_channels, first.dtype
     n_samples = sum(header.n_samples for header in headers)
     chunks = _choose_chunks(n_channels, n_samples, dtype.itemsize, raw)
-    data = file.create_dataset(
-        layout.DATA, (n_channels, n_samples), dtype, chunks=chunks.shape, **_COMPRESSIONS[compression]
-    )
+    shape, zipped = (n_channels, n_samples), compression == "gzip"
+    data = create_in_chunks(file, layout.DATA, shape, dtype, chunks.shape, zipped=zipped)
     file.attrs["orientation"] = layout.CHANNELS_BY_TIME
     written = 0
-    with progress(f"ingest {raw.parent.name}", n_channels * n_samples * dtype.itemsize) as advance:
+    with (
+        progress(f"ingest {raw.parent.name}", n_channels * n_samples * dtype.itemsize) as advance,
+        closing(ChunkWriter(data)) as writer,
+        flushed_early(file) as flush,
+    ):
         for block in _in_blocks(headers, chunks.block_length):
-            data[:, written : written + block.shape[1]] = block
+            writer.write(written, block)
+            flush()
             written += block.shape[1]
             advance(block.nbytes)
 
@@ -211,7 +225,8 @@ def _in_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDA
     """Yield the samples of all files, joined, in blocks of `block_length` frames; the last may be shorter."""
     joint = np.empty((headers[0].acquisition.n_channels, block_length if len(headers) > 1 else 0), headers[0].dtype)
     filled = 0
-    for block in (block for header in headers if header.read_blocks for block in header.read_blocks(block_length)):
+    readers = [header.read_blocks for header in headers if header.read_blocks]
+    for block in (block for read in readers for block in read_ahead(read(block_length))):
         if len(headers) == 1 or (not filled and block.shape[1] == block_length):
             yield block
             continue
@@ -226,20 +241,13 @@ def _in_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDA
         yield joint[:, :filled]
 
 
-def _joined_acquisition(headers: Sequence[Header]) -> layout.Acquisition:
+def _joined_acquisition(
+    headers: Sequence[Header], segments: Sequence[layout.Segment], grown: Sequence[str]
+) -> layout.Acquisition:
     first = headers[0].acquisition
-    if len(headers) == 1:
-        return first
-    notes = [f"{header.path.name}: {note}" for header in headers for note in header.acquisition.notes]
-    return replace(first, notes=notes + [gap for pair in pairwise(headers) for gap in _describe_gap(*pair)])
-
-
-def _describe_gap(before: Header, after: Header) -> list[str]:
-    """Say how far the start of a part is from the end of the one before, where both starts are known."""
-    starts = [header.acquisition.start_time for header in (before, after)]
-    if not all(starts):
-        return []
-    between = datetime.fromisoformat(starts[1]) - datetime.fromisoformat(starts[0])
-    gap = between.total_seconds() - float(before.n_samples / before.acquisition.rate)
-    side = "after" if gap >= 0 else "before"
-    return [f"{after.path.name} starts {abs(gap):.6f} s {side} the end of {before.path.name}"]
+    notes = list(first.notes)
+    if len(headers) > 1:
+        notes = [f"{header.path.name}: {note}" for header in headers for note in header.acquisition.notes]
+        notes += [describe_gap(*pair) for pair in pairwise(segments) if not isnan(pair[1].gap_seconds)]
+    cropped = [entry for header in headers for entry in header.acquisition.cropped]
+    return replace(first, notes=[*notes, *grown], cropped=cropped)

@@ -91,6 +91,7 @@ def _write_description(
     )
     file.attrs["orientation"] = layout.CHANNELS_BY_TIME
     file.attrs["ratio"] = ratio
+    file.attrs["gain"] = table.gain
     file.attrs["geometry"] = table.grid
     if table.pitch_mm is not None:
         file.attrs["pitch_mm"] = table.pitch_mm

@@ -176,13 +176,16 @@ class SyntheticRecording:
         *,
         n_segments: int | None = None,
         dtype: npt.DTypeLike = np.float64,
+        layout: writers.TdmsLayout = "A",
     ) -> list[Path]:
-        """Write TDMS of layout A: one file, or the recording cut into as many consecutive files as there are paths.
+        """Write TDMS: one file, or the recording cut into as many consecutive files as there are paths.
 
         `n_segments` is per file (default: one per second). float64 and float32 are volts; int16 are counts of the
-        converter with a linear scaling to volts.
+        converter with a linear scaling to volts. Layout A holds a TDMS channel for each channel, B one for each analog
+        line, still multiplexed, C the same with four samples at each visit of a row: the middle two average to the
+        truth, the outer two are of another level.
         """
-        return writers.write_tdms(self, writers.as_paths(paths), n_segments, np.dtype(dtype))
+        return writers.write_tdms(self, writers.as_paths(paths), n_segments, np.dtype(dtype), layout)
 
     def write_mat73(self, path: str | Path, start: int = 0, stop: int | None = None) -> Path:
         """Write frames [start, stop) as Matlab's ``save -v7.3`` leaves them: HDF5, (time, channels), gzip."""

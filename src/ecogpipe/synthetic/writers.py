@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import h5py
 import numpy as np
@@ -18,12 +18,16 @@ from ecogpipe.errors import SettingsError
 if TYPE_CHECKING:
     from ecogpipe.synthetic.recording import SyntheticRecording
 
+TdmsLayout: TypeAlias = Literal["A", "B", "C"]
+
 OVERSAMPLING = 4
 TDMS_GROUP = "ecog"
 VOLTS_PER_COUNT = 10.0 / 2**15
 
 _NOTE = "synthetic recording"
 _STRIP_SECONDS = 1.0
+_VISIT_VOLTS = np.array([0.5, -(2.0**-20), 2.0**-20, -0.25])
+"""What the samples of a visit of a row differ by from its signal, one for each of `OVERSAMPLING`."""
 _MATLAB_HEADER = "MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Jan  1 00:00:00 2018 HDF5 schema 1.00 ."
 _MATLAB_USER_BLOCK = 512
 _MATLAB_CHUNK_BYTES = 2**20
@@ -36,34 +40,44 @@ def as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def write_tdms(
-    rec: SyntheticRecording, paths: Sequence[Path], n_segments: int | None, dtype: np.dtype[Any]
+    rec: SyntheticRecording, paths: Sequence[Path], n_segments: int | None, dtype: np.dtype[Any], layout: TdmsLayout
 ) -> list[Path]:
-    """Write consecutive parts of a recording as TDMS files of layout A."""
+    """Write consecutive parts of a recording as TDMS files."""
     if dtype not in (np.float64, np.float32, np.int16):
         raise SettingsError(f"TDMS of dtype {dtype} cannot be written; choose float64, float32 or int16.")
     for path, (start, stop) in zip(paths, _cuts(0, rec.n_samples, len(paths)), strict=True):
         pieces = n_segments or max(1, round((stop - start) / rec.rate / _STRIP_SECONDS))
-        _write_tdms_part(rec, path, _cuts(start, stop, pieces), dtype)
+        _write_tdms_part(rec, path, _cuts(start, stop, pieces), dtype, layout)
     return list(paths)
 
 
 def _write_tdms_part(
-    rec: SyntheticRecording, path: Path, segments: Iterator[tuple[int, int]], dtype: np.dtype[Any]
+    rec: SyntheticRecording, path: Path, segments: Iterator[tuple[int, int]], dtype: np.dtype[Any], layout: TdmsLayout
 ) -> None:
     group = GroupObject(TDMS_GROUP, _group_properties(rec))
     with TdmsWriter(str(path), version=4713) as writer:
         writer.write_segment([RootObject({"name": path.stem}), group])
         for number, (start, stop) in enumerate(segments):
-            samples = _as_stored(rec.block(start, stop), dtype)
+            samples = _as_stored(_lines(rec.block(start, stop), rec.n_rows, layout), dtype)
             writer.write_segment(
                 ChannelObject(
                     TDMS_GROUP,
-                    f"{channel // rec.n_rows}_{channel % rec.n_rows}",
+                    f"{channel // rec.n_rows}_{channel % rec.n_rows}" if layout == "A" else f"{channel}",
                     row,
                     _channel_properties(channel, dtype) if number == 0 else None,
                 )
                 for channel, row in enumerate(samples)
             )
+
+
+def _lines(volts: npt.NDArray[np.float64], n_rows: int, layout: TdmsLayout) -> npt.NDArray[np.float64]:
+    """Return the samples of the analog lines from which `volts`, (channels, time), come in a layout."""
+    if layout == "A":
+        return volts
+    lines = volts.reshape(-1, n_rows, volts.shape[1]).swapaxes(1, 2)
+    if layout == "C":
+        lines = lines[..., None] + _VISIT_VOLTS
+    return lines.reshape(len(lines), -1)
 
 
 def _group_properties(rec: SyntheticRecording) -> dict[str, Any]:

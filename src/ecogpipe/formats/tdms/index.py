@@ -28,6 +28,8 @@ _LEAD_IN_BYTES = 28
 _METADATA_SHARE = 4
 _START = "wf_start_time"
 _OPEN_ENDED = 0xFFFFFFFFFFFFFFFF
+_LARGEST_CHUNK_BYTES = 2**40
+"""No program writes chunks that are larger: such a length is damaged, and what is there of the chunk means nothing."""
 
 
 @dataclass
@@ -81,6 +83,7 @@ def index_tdms(path: Path) -> TdmsIndex:
                     f"{path}: in the segment at byte {segment.start}, {error}; the file is damaged, get it again from "
                     "where it was recorded."
                 ) from None
+    walk.settle()
     return walk.index
 
 
@@ -114,6 +117,8 @@ class _Walk:
         self._layout = Layout.of([], 0)
         self._known_layouts: dict[Layout, Layout] = {}
         self._last_runs: dict[int, Run] = {}
+        self._growing: Run | None = None
+        self._n_uncounted = 0
 
     def segments(self) -> Iterator[_Segment]:
         start = 0
@@ -215,15 +220,44 @@ class _Walk:
 
     def _add_data(self, segment: _Segment) -> None:
         n_bytes = segment.data_stop - segment.data_start
+        if segment.complete and n_bytes == self._layout.chunk_bytes and self._grows(segment.data_start):
+            return
+        self.settle()
         n_chunks, rest = self._layout.split(n_bytes)
         if n_chunks:
             self._add_run(self._layout, segment.data_start, n_chunks, may_continue=n_chunks == 1)
         if rest:
+            if self._layout.chunk_bytes > _LARGEST_CHUNK_BYTES:
+                raise FormatError(f"a chunk of data is said to take {self._layout.chunk_bytes} bytes")
             if segment.data_stop < self._size and not self._layout.sequential:
                 raise FormatError(f"{n_bytes} bytes of data are not a multiple of {self._layout.chunk_bytes}")
             last = self._layout.shrunk(rest) if segment.complete else self._layout.cut(rest)
             self._add_run(last, segment.data_stop - rest, 1, may_continue=False)
         self._count_promised(segment)
+
+    def _grows(self, position: int) -> bool:
+        """Make the last run longer by the chunk at `position`, where that is one more of it; its values count later.
+
+        Between two chunks of a layout that follow each other directly, no channel has got values from elsewhere.
+        """
+        run = self._growing
+        if run is None or run.layout is not self._layout:
+            return False
+        if run.n_chunks > 1 and position - run.last_chunk != run.stride:
+            return False
+        run.stride = position - run.last_chunk
+        run.n_chunks += 1
+        self._n_uncounted += 1
+        return True
+
+    def settle(self) -> None:
+        """Count the values of the chunks by which the last run grew."""
+        if self._growing is not None and self._n_uncounted:
+            for entry in self._growing.layout.entries:
+                channel = self.index.channels[entry.path]
+                channel.n_values += self._n_uncounted * entry.n_values
+                channel.n_expected = channel.n_values
+        self._growing, self._n_uncounted = None, 0
 
     def _add_run(self, layout: Layout, position: int, n_chunks: int, may_continue: bool) -> None:
         channels = [self.index.channels[entry.path] for entry in layout.entries]
@@ -232,10 +266,12 @@ class _Walk:
         if may_continue and run is not None and run.continues_at(position, firsts):
             run.stride = position - run.last_chunk
             run.n_chunks += 1
+            self._growing = run
         elif firsts:
             single = firsts[:1] if len(set(firsts)) == 1 else firsts
             run = self._last_runs[id(layout)] = Run(layout, position, layout.chunk_bytes, n_chunks, single)
             self.index.runs.append(run)
+            self._growing = run if may_continue else None
         for channel, entry in zip(channels, layout.entries, strict=True):
             channel.n_values += n_chunks * entry.n_values
 

@@ -1,13 +1,18 @@
 """TDMS files as recordings: which channels, in which order, in which of the lab's layouts, in which units.
 
 Layout A holds one TDMS channel for each channel of the array; layout B one for each analog line, in which the
-multiplexer rows still follow one another: sample t * n_rows + row.
+multiplexer rows still follow one another: sample t * n_rows + row. Layout C is that before the oversampling was
+collapsed; nothing in a file tells it from layout B, so it is declared by its `skip_seconds`.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from fractions import Fraction
 from functools import partial
+from itertools import cycle
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,7 @@ from ecogpipe.layout import Acquisition
 _ORDER = "NI_ArrayColumn"
 _NO_TIME = "1904-01-01"
 _NAMED_AT_MOST = 5
+_DROPPED_OF_A_VISIT = 2
 
 
 def read_tdms(path: Path, declared: Mapping[str, Any]) -> Header:
@@ -45,16 +51,19 @@ def read_tdms(path: Path, declared: Mapping[str, Any]) -> Header:
     channels, order_note = _in_order(index, channels)
     notes.append(order_note)
     dtype = _common_dtype(path, channels)
-    n_values, length_note = _common_length(index, channels)
+    n_values, length_note = _common_length(index, channels, declared)
     notes += [length_note] if length_note else []
+    cropped = _cropped(index, channels, n_values)
     scales = [_scales(index, channel) for channel in channels]
     holds = f"{len(channels)} channels of {n_values} samples"
-    found = replace(_found(index, group, channels, holds, declared), notes=notes)
+    found = replace(_found(index, group, channels, holds, declared), notes=notes, cropped=cropped)
     line = as_line(scales[0]) if len(set(scales)) == 1 else None
     if line is not None:
         found = replace(found, slope=line[0], intercept=line[1])
     acquisition = settle(path, found, declared)
     lines = _Lines(index, [channel.path for channel in channels], n_values, dtype, () if line else tuple(scales))
+    if "skip_seconds" in declared:
+        return _as_raw_lines(lines, acquisition, declared)
     return _as_layout(lines, acquisition)
 
 
@@ -72,9 +81,10 @@ class _Lines:
     def dtype(self) -> np.dtype[Any]:
         return np.dtype(np.float64) if self.scales else self.raw_dtype
 
-    def blocks(self, n_values: int, n_samples: int) -> Iterator[npt.NDArray[Any]]:
-        """Yield `n_samples` of each channel in blocks of `n_values`, (channels, time)."""
-        for raw in raw_blocks(self.index.path, self.index.runs, self.paths, n_samples, n_values, self.raw_dtype):
+    def blocks(self, n_values: int, stop: int, start: int = 0) -> Iterator[npt.NDArray[Any]]:
+        """Yield samples [start, stop) of each channel in blocks of `n_values`, (channels, time)."""
+        index = self.index
+        for raw in raw_blocks(index.path, index.runs, self.paths, stop, n_values, self.raw_dtype, start):
             yield self._scaled(raw) if self.scales else raw
 
     def _scaled(self, raw: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -96,8 +106,11 @@ def _choose_group(index: TdmsIndex, declared: str | None) -> str:
     if not candidates:
         where = declared or _listed(groups) or "any group"
         cut = f" and is truncated: {index.truncated}" if index.truncated else ""
+        others = sorted({channel.raw_index.type_name for channel in index.channels.values() if channel.raw_index})
+        instead = f" but channels of {_listed(others)}" if others else ""
         raise FormatError(
-            f"{index.path}: is no recording, it has no channel of numbers in {where}{cut}; name another file or group."
+            f"{index.path}: is no recording, it has no channel of numbers in {where}{instead}{cut}; name another file "
+            "or group."
         )
     acquired = [name for name in candidates if _says_acquisition(index.group_properties(name))]
     for choice in (acquired, candidates):
@@ -151,24 +164,49 @@ def _common_dtype(path: Path, channels: Sequence[StoredChannel]) -> np.dtype[Any
     return np.dtype(names[0])
 
 
-def _common_length(index: TdmsIndex, channels: Sequence[StoredChannel]) -> tuple[int, str]:
-    """Return the length that all channels have, cropped where the file is truncated, and what was cropped."""
-    found = sorted(channel.n_values for channel in channels)
+def _common_length(index: TdmsIndex, channels: Sequence[StoredChannel], declared: Mapping[str, Any]) -> tuple[int, str]:
+    """Return the length to which all channels are cropped, where they may be, and what was cropped in words."""
+    path, found = index.path, sorted(channel.n_values for channel in channels)
     expected = sorted({channel.n_expected for channel in channels})
-    if len(expected) > 1:
-        lengths = ", ".join(f"{sum(c.n_expected == n for c in channels)} of {n} samples" for n in expected)
+    lengths = ", ".join(f"{sum(c.n_expected == n for c in channels)} of {n} samples" for n in expected)
+    if len(expected) > 1 and declared.get("unequal_lengths") != "crop":
         raise FormatError(
-            f"{index.path}: its channels differ in length ({lengths}), so they are not of one recording; declare "
-            "'group: <name>' if those of another group are."
+            f"{path}: its channels differ in length ({lengths}), so they are not of one recording; declare "
+            "'group: <name>' if those of another group are, or 'unequal_lengths: crop' to keep what all of them have."
         )
     if not found[0]:
-        raise FormatError(f"{index.path}: holds no sample that all its channels have; record or copy it again.")
+        raise FormatError(f"{path}: holds no sample that all its channels have; record or copy it again.")
     if not index.truncated:
-        return found[0], ""
-    return found[0], (
-        f"truncated: {index.truncated}; {expected[0]} samples expected, {found[0]} to {found[-1]} found per channel, "
-        f"cropped to {found[0]}"
+        return found[0], f"unequal lengths ({lengths}), cropped to {found[0]}" if len(expected) > 1 else ""
+    described = (
+        f"truncated: {index.truncated}; {_span(expected)} samples expected, {found[0]} to {found[-1]} found per channel"
     )
+    if declared.get("truncated") == "refuse":
+        raise FormatError(
+            f"{path}: is {described}; get it again from where it was recorded, or declare 'truncated: crop' to keep "
+            f"the {found[0]} samples that all channels have."
+        )
+    return found[0], f"{described}, cropped to {found[0]}"
+
+
+def _span(numbers: Sequence[int]) -> str:
+    return f"{numbers[0]}" if numbers[0] == numbers[-1] else f"{numbers[0]} to {numbers[-1]}"
+
+
+def _cropped(index: TdmsIndex, channels: Sequence[StoredChannel], n_kept: int) -> list[dict[str, Any]]:
+    """Describe what was cropped, in numbers; empty where the file is whole and all channels have one length."""
+    found = [channel.n_values for channel in channels]
+    if not index.truncated and set(found) == {n_kept}:
+        return []
+    return [
+        {
+            "part": index.path.name,
+            "reason": "truncated" if index.truncated else "unequal lengths",
+            "samples_expected": [channel.n_expected for channel in channels],
+            "samples_found": found,
+            "samples_kept": n_kept,
+        }
+    ]
 
 
 def _scales(index: TdmsIndex, channel: StoredChannel) -> tuple[Polynomial, ...]:
@@ -218,7 +256,7 @@ def _as_layout(lines: _Lines, acquisition: Acquisition) -> Header:
     path, n_lines = lines.index.path, len(lines.paths)
     n_rows, n_analog = acquisition.n_rows, acquisition.n_columns + acquisition.n_bncs
     if n_lines == acquisition.n_channels:
-        read = partial(lines.blocks, n_samples=lines.n_values)
+        read = partial(lines.blocks, stop=lines.n_values)
         return Header(path, "TDMS, layout A", acquisition, lines.n_values, lines.dtype, read_blocks=read)
     if n_lines != n_analog:
         raise FormatError(
@@ -239,6 +277,64 @@ def _demultiplexed(lines: _Lines, n_rows: int, n_samples: int, block_length: int
     for block in lines.blocks(block_length * n_rows, n_samples * n_rows):
         by_row = block.reshape(len(block), -1, n_rows).swapaxes(1, 2)
         yield by_row.reshape(len(block) * n_rows, -1)
+
+
+def _as_raw_lines(lines: _Lines, acquisition: Acquisition, declared: Mapping[str, Any]) -> Header:
+    """Take the lines as layout C: raw samples of the converter, several at each visit of a row, row after row."""
+    path, n_lines, n_rows = lines.index.path, len(lines.paths), acquisition.n_rows
+    n_analog, visit = acquisition.n_columns + acquisition.n_bncs, acquisition.oversampling
+    if n_lines != n_analog:
+        raise FormatError(
+            f"{path}: skip_seconds is declared, so its {n_lines} channels should be the raw analog lines of "
+            f"{acquisition.n_columns} electrode and {acquisition.n_bncs} BNC columns, {n_analog} in all; declare "
+            "n_columns and n_bncs as they were, or take skip_seconds out."
+        )
+    if visit is None or visit <= _DROPPED_OF_A_VISIT:
+        raise FormatError(
+            f"{path}: holds raw analog lines with an oversampling of {visit}, but the first and the last sample of "
+            "each visit of a row are dropped, so 3 at least are needed; declare 'oversampling: <the true one>'."
+        )
+    frame = n_rows * visit
+    n_skipped = ceil(Fraction(str(declared["skip_seconds"])) * acquisition.rate)
+    n_found, rest = divmod(lines.n_values, frame)
+    if n_found <= n_skipped:
+        raise FormatError(
+            f"{path}: its {lines.n_values} samples per line are {n_found} frames of {n_rows} rows and {visit} samples "
+            f"each, and skip_seconds takes {n_skipped} of them; declare skip_seconds and oversampling as they were."
+        )
+    note = (
+        f"raw analog lines: the first {n_skipped} frames skipped; of the {visit} samples of each visit of a row, the "
+        "first and the last dropped and the others averaged"
+    )
+    acquisition.notes.append(note + (f"; the last {rest} samples are no whole frame and left out" if rest else ""))
+    if acquisition.start_time and "start_time" not in declared:
+        skipped = timedelta(seconds=float(n_skipped / acquisition.rate))
+        started = datetime.fromisoformat(acquisition.start_time) + skipped
+        acquisition = replace(acquisition, start_time=started.isoformat())
+    n_samples = n_found - n_skipped
+    read = partial(_averaged, lines, n_rows, visit, n_skipped, n_samples)
+    return Header(path, "TDMS, layout C", acquisition, n_samples, np.dtype(np.float64), read_blocks=read)
+
+
+def _averaged(
+    lines: _Lines, n_rows: int, visit: int, n_skipped: int, n_samples: int, block_length: int
+) -> Iterator[npt.NDArray[Any]]:
+    """Average each visit of a row but for its first and last sample; yield (channels, time) in blocks."""
+    frame, at_once = n_rows * visit, max(1, block_length // visit)
+    buffers = cycle(np.empty((2, len(lines.paths) * n_rows, min(block_length, n_samples))))
+    averages, filled = next(buffers), 0
+    for block in lines.blocks(at_once * frame, (n_skipped + n_samples) * frame, n_skipped * frame):
+        visits = block.reshape(len(block), -1, n_rows, visit)[..., 1:-1]
+        for frames in np.array_split(visits, [averages.shape[1] - filled], axis=1):
+            stop = filled + frames.shape[1]
+            by_row = averages[:, filled:stop].reshape(len(block), n_rows, -1)
+            by_row[:] = frames.mean(axis=-1, dtype=np.float64).swapaxes(1, 2)
+            filled = stop
+            if filled == averages.shape[1]:
+                yield averages
+                averages, filled = next(buffers), 0
+    if filled:
+        yield averages[:, :filled]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -17,15 +18,24 @@ Array: TypeAlias = npt.NDArray[Any]
 
 _MOST_BYTES_AT_ONCE = 16_000_000
 _LIMIT_SHARE = 16
+_TILE_BYTES = 2**17
+"""Interleaved values are sorted by channel in stretches of so many bytes, which stay in the cache of a core."""
 
 
 def raw_blocks(
-    path: Path, runs: Sequence[Run], channels: Sequence[str], n_samples: int, block_length: int, dtype: np.dtype[Any]
+    path: Path,
+    runs: Sequence[Run],
+    channels: Sequence[str],
+    end: int,
+    block_length: int,
+    dtype: np.dtype[Any],
+    begin: int = 0,
 ) -> Iterator[Array]:
-    """Yield the raw values of `channels` (object paths) in blocks of `block_length` samples, (channels, time).
+    """Yield samples [begin, end) of `channels` (object paths), raw, in blocks of `block_length`, (channels, time).
 
-    Every channel has at least `n_samples` values of `dtype`; only the last block may be shorter. Each block is valid
-    until the next one is asked for. Beside it, at most 16 MB of the file are held, or a sixteenth of the memory limit.
+    Every channel has at least `end` values of `dtype`; only the last block may be shorter. Each block is valid until
+    the one after the next is asked for. Beside both, at most 16 MB of the file are held, or a sixteenth of the memory
+    limit.
 
     Raises
     ------
@@ -35,13 +45,13 @@ def raw_blocks(
     rows = {channel: row for row, channel in enumerate(channels)}
     pieces = sorted(_pieces(runs, rows), key=lambda piece: piece.first, reverse=True)
     active: list[_Piece] = []
-    buffer = np.empty((len(channels), min(block_length, n_samples)), dtype)
+    buffers = cycle(np.empty((2, len(channels), min(block_length, end - begin)), dtype))
     with _Bytes(path) as source:
-        for start in range(0, n_samples, block_length):
-            stop = min(start + block_length, n_samples)
+        for start in range(begin, end, block_length):
+            stop = min(start + block_length, end)
             while pieces and pieces[-1].first < stop:
                 active.append(pieces.pop())
-            block = buffer[:, : stop - start]
+            block = next(buffers)[:, : stop - start]
             for piece in active:
                 _fill(block, start, piece, source)
             active = [piece for piece in active if piece.end > stop]
@@ -168,7 +178,10 @@ def _copy(raw: memoryview, bundle: _Bundle, offset: int, out: Array, n_chunks: i
     values = np.ndarray(
         (bundle.n_rows, n_chunks, n_values), bundle.dtype, raw, offset, (bundle.spacing, stride, bundle.step)
     )
-    out.reshape(len(out), n_chunks, n_values)[bundle.rows] = values
+    target = out.reshape(len(out), n_chunks, n_values)
+    tile = n_values if bundle.step == bundle.dtype.itemsize else max(1, _TILE_BYTES // bundle.extent)
+    for start in range(0, n_values, tile):
+        target[bundle.rows, :, start : start + tile] = values[:, :, start : start + tile]
 
 
 class _Bytes:
