@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ecogpipe.electrodes.channels import BncLine
+from ecogpipe.electrodes.masks import check_manual_mask
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import SettingsError, WiringError, nearest
 from ecogpipe.settings import check_row
@@ -114,6 +115,28 @@ def check_wirings(recordings: Iterable[Recording], path: str | Path, user_tables
         except WiringError as error:
             raise WiringError(f"{path}, recording {recording.full_name}: {error}") from None
         known.add(set_up)
+
+
+def check_masks(recordings: Iterable[Recording], folder: Path) -> None:
+    """Refuse a manual mask in `folder`, <subject>/<session>.tsv, that names a recording which the session has not.
+
+    Raises
+    ------
+    MaskError
+        With the row, and the nearest name.
+    """
+    sessions: dict[Path, list[str]] = {}
+    for recording in recordings:
+        path = manual_mask_path(folder, recording.subject, recording.session)
+        sessions.setdefault(path, []).append(recording.recording)
+    for path, names in sessions.items():
+        if path.exists():
+            check_manual_mask(path, names)
+
+
+def manual_mask_path(folder: Path, subject: str, session: str) -> Path:
+    """Return where the manual mask of a session is, or would be."""
+    return folder / subject / f"{session}.tsv"
 
 
 def _check_columns(columns: tuple[str, ...], path: Path) -> None:

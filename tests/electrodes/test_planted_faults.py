@@ -1,11 +1,12 @@
 """Every kind of planted fault is found and named on every known array, and nothing else, whatever the seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy.signal import lfilter
+from threadpoolctl import threadpool_limits
 
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import channel_table
@@ -101,6 +102,12 @@ def plant(signals: Signal, chan_map: ChannelMap, rng: np.random.Generator, seed:
         signals[channel] = PLANTED[kind](signals[channel], rng, typical)
         expected[channel] = kind
     return expected
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with threadpool_limits(1):
+        yield
 
 
 def reasons_of(signals: Signal, chan_map: ChannelMap) -> list[str]:

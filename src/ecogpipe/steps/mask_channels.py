@@ -18,8 +18,9 @@ from ecogpipe.electrodes.faults import (
     find_faults,
     neighbour_correlation,
 )
-from ecogpipe.electrodes.masks import combine, read_manual_mask, write_mask
+from ecogpipe.electrodes.masks import combine, mask_files, read_manual_mask, write_mask
 from ecogpipe.errors import FormatError, MaskError
+from ecogpipe.formats.mask_files import read_mask_arrays
 from ecogpipe.layout import read_acquisition
 from ecogpipe.outputs import provenance
 from ecogpipe.steps.scan import CORRELATION, NUMBERS
@@ -108,8 +109,8 @@ def mask_channels(
     at_sites = _at_sites(scanned, table)
     faults = find_faults(_site_numbers(at_sites, scanned), thresholds)
     name = recording.rpartition("/")[2]
-    decisions = [] if manual is None else read_manual_mask(manual, name, table)
-    inputs = [scan, channels] if manual is None else [scan, channels, manual]
+    decisions = [] if manual is None else read_manual_mask(manual, name, table, read_mask_arrays)
+    inputs = [scan, channels] if manual is None else [scan, channels, manual, *mask_files(manual)]
     settings = {"recording": recording, "automatic": thresholds}
     header = {
         "recording": recording,
