@@ -1,4 +1,4 @@
-"""How alike the slow changes of the channels are: the correlation of every channel with every other, while streaming."""
+"""How alike the slow changes of channels are: the correlation of each with every other, in one streaming pass."""
 
 from itertools import pairwise
 

@@ -168,7 +168,7 @@ def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
     parsed: dict[str, Any] = cells | {
         "files": list(_split(cells["files"], ";")),
         "bnc": [_parse_bnc_line(line, where) for line in _split(cells["bnc"], ",")],
-        "overrides": _parse_overrides(cells["overrides"], where),
+        "overrides": parse_overrides(cells["overrides"], where),
     }
     check_row(parsed, where)
     if not is_passthru(parsed["daq"]) and not (parsed["headstage"] and parsed["electrode"]):
@@ -194,7 +194,8 @@ def _parse_bnc_line(line: str, where: str) -> dict[str, Any]:
     return {"column": int(column), "kind": kind}
 
 
-def _parse_overrides(cell: str, where: str) -> dict[str, Any]:
+def parse_overrides(cell: str, where: str) -> dict[str, Any]:
+    """Read ``key: value; key: value``; `where` names the place in messages."""
     overrides: dict[str, Any] = {}
     for part in _split(cell, ";"):
         key, separator, value = (text.strip() for text in part.partition(":"))

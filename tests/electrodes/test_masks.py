@@ -227,14 +227,20 @@ def dropped_by_file(folder: Path, channels: ChannelTable, name: str, keep: str) 
 @pytest.mark.parametrize(
     ("arrays", "which", "message"),
     [
-        ({"bad": np.zeros(63)}, "old.mat", r"row 1: old.mat holds bad \(1, 63\), but a mask of this recording is true"),
+        (
+            {"bad": np.zeros(63)},
+            "old.mat",
+            r"row 1: old.mat holds bad \(1, 63\), but a mask of this recording has true",
+        ),
         ({"bad": np.arange(64)}, "old.mat", "64 electrode channels, 96 channels"),
         ({"bad": np.zeros(64), "good": np.ones(64)}, "old.mat", "several of which fit; write which one after a colon"),
         ({"bad": np.zeros(64)}, "old.mat:bed", "has no array 'bed'. Did you mean 'bad'"),
         ({"bad": np.zeros(64)}, "older.mat", "older.mat: cannot be read"),
     ],
 )
-def test_a_mask_file_that_does_not_fit_is_refused(tmp_path: Path, channels: ChannelTable, arrays, which, message) -> None:
+def test_a_mask_file_that_does_not_fit_is_refused(
+    tmp_path: Path, channels: ChannelTable, arrays, which, message
+) -> None:
     scipy.io.savemat(tmp_path / "old.mat", arrays)
     with pytest.raises(MaskError, match=message):
         dropped_by_file(tmp_path, channels, which, "drop")

@@ -55,7 +55,7 @@ def noisy(signal: Signal, rng: np.random.Generator, typical: float) -> Signal:
 
 def railed(signal: Signal, rng: np.random.Generator, typical: float) -> Signal:
     start, length = rng.integers(N_SAMPLES // 2), N_SAMPLES // rng.integers(3, 20)
-    return np.where((SECONDS_OF * RATE >= start) & (SECONDS_OF * RATE < start + length), RAIL_UV, signal)
+    return np.where((start <= SECONDS_OF * RATE) & (start + length > SECONDS_OF * RATE), RAIL_UV, signal)
 
 
 def disconnected(signal: Signal, rng: np.random.Generator, typical: float) -> Signal:
@@ -138,9 +138,7 @@ def test_all_planted_faults_and_no_others_are_found_in_20_seeds(wiring: Wiring) 
         signals = brain_signals(rng, chan_map)
         expected = plant(signals, chan_map, rng, seed)
         found = {
-            channel: reason.partition(":")[0]
-            for channel, reason in enumerate(reasons_of(signals, chan_map))
-            if reason
+            channel: reason.partition(":")[0] for channel, reason in enumerate(reasons_of(signals, chan_map)) if reason
         }
         assert found == expected, f"seed {seed}"
 

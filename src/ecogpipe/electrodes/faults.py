@@ -166,10 +166,17 @@ def find_faults(numbers: SiteNumbers, thresholds: Mapping[str, float]) -> list[F
         "noisy": (alive, _noise_evidence(numbers, alive, at_extreme, thresholds)),
         "line noise": (
             alive & (numbers.line_rms > thresholds["line_ratio"] * typical_std),
-            [f"its rms at the line frequency is {rms / typical_std:.3g} of the typical std" for rms in numbers.line_rms],
+            [
+                f"its rms at the line frequency is {rms / typical_std:.3g} of the typical std"
+                for rms in numbers.line_rms
+            ],
         ),
         "stuck": (
-            alive & (numbers.stuck_fraction > thresholds["stuck_fraction"] + _typical(numbers.stuck_fraction, alive, at_extreme)),
+            alive
+            & (
+                numbers.stuck_fraction
+                > thresholds["stuck_fraction"] + _typical(numbers.stuck_fraction, alive, at_extreme)
+            ),
             [f"it stands still for {part:.3g} of the recording" for part in numbers.stuck_fraction],
         ),
         "disconnected": _disconnected(numbers, alive, thresholds),

@@ -1,5 +1,7 @@
 """Channel masks: which electrode channels to use, why not the others, and who says so: a person or the rule."""
 
+import csv
+import io
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy.typing as npt
 
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable
 from ecogpipe.errors import FormatError, MaskError, nearest
+from ecogpipe.outputs import whole_file
 from ecogpipe.tsv import read_tsv, write_tsv
 
 MANUAL, AUTOMATIC = "manual", "automatic"
@@ -103,14 +106,23 @@ def read_manual_mask(
     """
     decisions: list[Decision] = []
     for place, cells in _rows(path):
-        if cells["recording"] not in (_EVERY_RECORDING, recording):
-            continue
-        if cells["what"] == FILE:
-            decisions += _decide_by_file(place, cells, channels, path.parent, read_arrays)
-        else:
-            positions = _positions(place, cells["what"], cells["which"], channels)
-            decisions.append(Decision(positions, cells["keep"] == "keep", cells["reason"]))
+        if cells["recording"] in (_EVERY_RECORDING, recording):
+            decisions += decide(place, cells, channels, path.parent, read_arrays)
     return decisions
+
+
+def decide(
+    place: str,
+    cells: Mapping[str, str],
+    channels: ChannelTable,
+    folder: Path,
+    read_arrays: ReadArrays | None = None,
+) -> list[Decision]:
+    """Return what one row of a manual mask in `folder` says; `place` names the row in messages."""
+    if cells["what"] == FILE:
+        return _decide_by_file(place, cells, channels, folder, read_arrays)
+    positions = _positions(place, cells["what"], cells["which"], channels)
+    return [Decision(positions, cells["keep"] == "keep", cells["reason"])]
 
 
 def check_manual_mask(path: Path, recordings: Collection[str]) -> None:
@@ -133,6 +145,55 @@ def mask_files(path: Path) -> list[Path]:
     """Return the files that a manual mask names, each once."""
     named = [_file_and_variable(cells["which"])[0] for _, cells in _rows(path) if cells["what"] == FILE]
     return [path.parent / name for name in dict.fromkeys(named)]
+
+
+def new_row(recording: str, meant: str, keep: str, reason: str) -> dict[str, str]:
+    """Return a row of a manual mask; `meant` is what and which in one text.
+
+    Raises
+    ------
+    MaskError
+        If it names nothing that can be meant, or drops without a reason.
+
+    Examples
+    --------
+    >>> new_row("*", "site 3,4", "drop", "loose")["which"]
+    '3,4'
+    """
+    what, _, which = meant.strip().partition(" ")
+    texts = (recording, what, which, keep, reason)
+    row = {name: " ".join(text.split()) for name, text in zip(_MANUAL_COLUMNS, texts, strict=True)}
+    _check_words(repr(meant), row)
+    return row
+
+
+def add_to_manual_mask(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
+    """Add rows at the end of a manual mask, where they win over those before; what is there stays as it is.
+
+    Parameters
+    ----------
+    path : Path
+        The table; it is made where it is absent, and changes whole or not at all.
+    rows : sequence of mapping
+        As `new_row` makes them.
+
+    Raises
+    ------
+    MaskError
+        If the table that is there lacks a column.
+    """
+    there = path.read_bytes() if path.exists() else "\t".join(_MANUAL_COLUMNS).encode() + b"\n"
+    columns = read_tsv(path).columns if path.exists() else _MANUAL_COLUMNS
+    _check_manual_columns(path, columns)
+    line_end = "\r\n" if b"\r\n" in there else "\n"
+    added = io.StringIO()
+    writer = csv.writer(added, delimiter="\t", lineterminator=line_end)
+    for row in rows:
+        writer.writerow(row[name] for name in columns)
+    with whole_file(path) as part:
+        ended = there if there.endswith(b"\n") else there + line_end.encode()
+        part.write_bytes(ended + added.getvalue().encode())
+    return path
 
 
 def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
@@ -322,8 +383,9 @@ def _marked(
     found = ", ".join(f"{name or 'an array'} {values.shape}" for name, values in list(asked.items())[:_LISTED_AT_MOST])
     if not fitting:
         raise MaskError(
-            f"{place} holds {found or 'no array'}, but a mask of this recording is true or false (1 or 0) for each of "
-            f"{len(channels.electrode_channels)} electrode channels, {len(channels)} channels, or {channels.grid} sites."
+            f"{place} holds {found or 'no array'}, but a mask of this recording has true or false (1 or 0) for each of "
+            f"{len(channels.electrode_channels)} electrode channels, {len(channels)} channels, "
+            f"or {channels.grid} sites."
         )
     if len(fitting) > 1:
         raise MaskError(f"{place} holds {found}, several of which fit; write which one after a colon: file:variable.")

@@ -112,7 +112,7 @@ def mask_channels(
     decisions = [] if manual is None else read_manual_mask(manual, name, table, read_mask_arrays)
     inputs = [scan, channels] if manual is None else [scan, channels, manual, *mask_files(manual)]
     settings = {"recording": recording, "automatic": thresholds}
-    header = {
+    header: dict[str, Any] = {
         "recording": recording,
         "thresholds": thresholds,
         "line_frequency": scanned.line_frequency,

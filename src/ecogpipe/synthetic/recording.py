@@ -243,7 +243,9 @@ class SyntheticRecording:
         drift_phases = 2 * np.pi * self._drift_hz[:, None] * seconds + self._drift_phases[:, None]
         microvolts += _DRIFT_MICROVOLTS * np.sin(drift_phases)
         disconnected = self._disconnected
-        microvolts[disconnected] = _DISCONNECTED_MICROVOLTS * noise[disconnected] + _LINE_MICROVOLTS * line[disconnected]
+        microvolts[disconnected] = (
+            _DISCONNECTED_MICROVOLTS * noise[disconnected] + _LINE_MICROVOLTS * line[disconnected]
+        )
         volts = self.gain * 1e-6 * microvolts
         position = frames / self.n_samples * _SATURATED_STRETCHES % 1
         volts[np.ix_(self._saturated, position >= 1 - _SATURATED_SHARE)] = RAIL_VOLTS
