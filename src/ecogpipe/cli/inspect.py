@@ -118,8 +118,8 @@ def _print_wirings(header: Header, names: dict[str, str | None]) -> None:
         return
     if len({_map(wiring) for wiring in chosen}) > 1:
         raise WiringError(
-            f"{len(chosen)} wirings that fit have such a name: {'; '.join(map(_name, chosen))}; give --daq, --headstage "
-            "and --electrode."
+            f"{len(chosen)} wirings that fit have such a name: {'; '.join(map(_name, chosen))}; give --daq and "
+            "--headstage too."
         )
     print(f"\nchannel of every site, {_name(chosen[0])}")
     channels, rows, columns = chosen[0].sites()

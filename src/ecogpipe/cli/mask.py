@@ -44,7 +44,7 @@ def add_parser(commands: Commands) -> None:
             default=[],
             type=partial(_decision, word),
             metavar="WHAT",
-            help=f'{meaning}: "site 3,4", "channel 12", "row 2", "column 7", "daq_row 0", "daq_column 5" or "file NAME"',
+            help=f'{meaning}: "site 3,4", "channel 12", "row 2", "column 7", "daq_row 0", "daq_column 5", "file NAME"',
         )
     parser.add_argument("--reason", default="", help="why; needed with --drop")
     parser.add_argument("--every", action="store_true", help="of every recording of the session")
