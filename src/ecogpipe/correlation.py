@@ -73,11 +73,11 @@ class Correlation:
         if self._n_waiting:
             self._changes[self._n_waiting :] = 0
             self._finish_tile()
-        power = np.diagonal(self._products)
-        scale = np.sqrt(np.outer(power, power))
-        matrix: Floats = np.full(scale.shape, np.nan)
-        np.divide(self._products, scale, out=matrix, where=scale > 0)
-        return matrix.astype(np.float32)
+        size = np.sqrt(np.diagonal(self._products))
+        size[size == 0] = np.nan
+        self._products /= size
+        self._products /= size[:, np.newaxis]
+        return self._products.astype(np.float32)
 
     @property
     def n_changes(self) -> int:
@@ -89,7 +89,9 @@ class Correlation:
         changing = norms > _ROUNDING * self._sizes
         unit = np.zeros_like(self._changes)
         np.divide(self._changes, norms, out=unit, where=changing)
-        self._products += self._n_waiting * (unit.T @ unit)
+        product = unit.T @ unit
+        product *= self._n_waiting
+        self._products += product
         self._n_changes += self._n_waiting
         self._n_waiting = 0
         self._sizes[:] = 0
