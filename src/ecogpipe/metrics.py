@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe import correlation, mains
+from ecogpipe import mains
 from ecogpipe.correlation import Correlation, WindowSums
 from ecogpipe.mains import Mains
 from ecogpipe.rails import Rail
@@ -95,12 +95,15 @@ class FrameBlocks:
         self._n_waiting = end
 
 
-def working_bytes(n_channels: int, n_compared: int, dtype: npt.DTypeLike, rate: float) -> int:
-    """Return the bytes that `FrameNumbers` holds at once: copies of a block in the dtype and in float64, and sums."""
+def working_bytes(n_channels: int, dtype: npt.DTypeLike, rate: float) -> int:
+    """Return the bytes that `FrameNumbers` holds at once: copies of a block in the dtype and in float64, and waves.
+
+    The correlation has its own, `ecogpipe.correlation.working_bytes`.
+    """
     float_bytes = np.dtype(np.float64).itemsize
     waves = 2 * len(mains.MAINS_HZ) * mains.blocks_per_tile(rate, FRAMES) * FRAMES * float_bytes
     blocks = FRAMES * n_channels * (2 * np.dtype(dtype).itemsize + 4 * float_bytes)
-    return blocks + waves + correlation.working_bytes(n_compared)
+    return blocks + waves
 
 
 class ChannelNumbers:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from isal import isal_zlib
 from threadpoolctl import threadpool_limits
 
-from ecogpipe import layout, metrics, outputs
+from ecogpipe import correlation, layout, metrics, outputs
 from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.errors import FormatError, MemoryBlowOutError
@@ -151,14 +151,19 @@ def _n_compared(acquisition: layout.Acquisition) -> int:
 
 def _check_memory(acquisition: layout.Acquisition, dtype: np.dtype[Any]) -> None:
     n_channels = acquisition.n_channels
-    needed = metrics.working_bytes(n_channels, _n_compared(acquisition), dtype, float(acquisition.rate))
-    limit = load_params().memory_limit
-    if needed > limit // _SHARE:
-        raise MemoryBlowOutError(
-            f"Scanning takes {metrics.FRAMES} frames of {n_channels} channels at a time, which is {needed} bytes: "
-            f"more than a quarter of the memory limit of {limit} bytes. Raise the limit to {_SHARE * needed} bytes, or "
-            "give the job more memory."
-        )
+    for what, needed in (
+        (
+            f"{metrics.FRAMES} frames of {n_channels} channels at a time",
+            metrics.working_bytes(n_channels, dtype, float(acquisition.rate)),
+        ),
+        ("the correlations of all channels", correlation.working_bytes(_n_compared(acquisition))),
+    ):
+        limit = load_params().memory_limit
+        if needed > limit // _SHARE:
+            raise MemoryBlowOutError(
+                f"Scanning takes {what}, which is {needed} bytes: more than a quarter of the memory limit of {limit} "
+                f"bytes. Raise the limit to {_SHARE * needed} bytes, or give the job more memory."
+            )
 
 
 class _BncRows:
