@@ -10,11 +10,11 @@ from ecogpipe.metrics import (
     in_units,
 )
 
-N_SAMPLES = 3 * FRAMES + 517
+N_SAMPLES, RATE = 3 * FRAMES + 517, 1000
 
 
 def numbers_of(samples, lengths=(N_SAMPLES,)):
-    numbers = ChannelNumbers(samples.shape[0], samples.dtype)
+    numbers = ChannelNumbers(samples.shape[0], samples.dtype, RATE)
     start = 0
     while start < samples.shape[1]:
         for length in lengths:
@@ -40,6 +40,41 @@ def railed_fraction(row):
     return railed / len(finite)
 
 
+def line_rms(values, frequency):
+    """Of whole tiles, here a block each, under a Hann window; gaps are filled with the mean of their block."""
+    frames = np.arange(FRAMES)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * (frames + 0.5) / FRAMES)
+    powers = []
+    values = values - np.nanmean(values, axis=1, keepdims=True)
+    for start in range(0, values.shape[1] - FRAMES + 1, FRAMES):
+        tile = values[:, start : start + FRAMES]
+        tile = np.nan_to_num(tile - np.nanmean(tile, axis=1, keepdims=True))
+        # The phase of the wave does not matter.
+        amplitude = 2 * np.abs(tile @ (window * np.exp(2j * np.pi * frequency / RATE * frames))) / window.sum()
+        powers.append(amplitude**2 / 2)
+    return np.sqrt(np.mean(powers, axis=0))
+
+
+def drift(values):
+    """Slope per hour of the line through the means of the blocks, each with the weight of its finite samples."""
+    values = values - np.nanmean(values, axis=1, keepdims=True)
+    blocks = [values[:, start : start + FRAMES] for start in range(0, values.shape[1], FRAMES)]
+    times = np.cumsum([0, *(block.shape[1] for block in blocks)])
+    centres = (times[:-1] + times[1:]) / 2 / RATE / 3600
+    slopes = []
+    for row in range(len(values)):
+        means = [np.nanmean(block[row]) for block in blocks]
+        weights = [np.isfinite(block[row]).sum() for block in blocks]
+        slopes.append(np.polyfit(centres, means, 1, w=np.sqrt(weights))[0])
+    return slopes
+
+
+def stuck_fraction(values):
+    blocks = [values[:, start : start + FRAMES] for start in range(0, values.shape[1], FRAMES)]
+    stuck = [block.shape[1] * (np.diff(block, axis=1) == 0).all(axis=1) for block in blocks]
+    return np.sum(stuck, axis=0) / values.shape[1]
+
+
 def textbook(samples):
     values = samples.astype(np.float64)
     finite = np.isfinite(values)
@@ -51,10 +86,14 @@ def textbook(samples):
         "std": np.nanstd(values, axis=1),
         "min": np.nanmin(values, axis=1),
         "max": np.nanmax(values, axis=1),
+        "drift": drift(values),
         "n_nonfinite": (~finite).sum(axis=1),
         "flat_fraction": (steps == 0).sum(axis=1) / n_steps,
+        "stuck_fraction": stuck_fraction(values),
         "rail_fraction": [railed_fraction(row) for row in values],
         "hf_rms": np.sqrt(np.nanmean(steps**2, axis=1)),
+        "line50_rms": line_rms(values, 50),
+        "line60_rms": line_rms(values, 60),
     }
 
 
@@ -89,7 +128,8 @@ def test_numbers_of_faulty_channels_equal_numpy(rng):
     found, expected = numbers_of(samples), textbook(samples)
     assert set(found) == set(NUMBERS)
     for name in NUMBERS:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-10, atol=1e-12, err_msg=name)
+        atol = {"drift": 1e-7, "line50_rms": 1e-11, "line60_rms": 1e-11}.get(name, 1e-12)  # beside an offset of 1e6
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=atol, err_msg=name)
 
 
 def test_small_noise_on_a_large_offset_keeps_its_deviation(rng):
@@ -153,3 +193,30 @@ def test_units_are_those_of_the_scaled_samples(rng, slope):
     scaled, expected = in_units(numbers_of(raw), slope, 12.5), numbers_of(slope * raw + 12.5)
     for name in NUMBERS:
         np.testing.assert_allclose(scaled[name], expected[name], rtol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("rate", [500, 1000, 2777.7, 5000, 30_000])
+def test_line_noise_is_that_of_the_frequency_whatever_the_rate_and_the_offset(rate):
+    seconds = np.arange(int(4 * rate)) / rate
+    samples = 1e3 + np.vstack([20 * np.sin(2 * np.pi * hz * seconds + 1) for hz in (50, 60, 55)])
+    numbers = ChannelNumbers(3, "float64", rate)
+    numbers.update(samples)
+    found = numbers.result()
+    assert found["line50_rms"][0] == pytest.approx(20 / np.sqrt(2), rel=0.02)
+    assert found["line60_rms"][1] == pytest.approx(20 / np.sqrt(2), rel=0.02)
+    assert max(found["line50_rms"][1:].max(), found["line60_rms"][[0, 2]].max()) < 0.5
+
+
+def test_line_noise_is_unknown_where_the_recording_cannot_carry_it(rng):
+    samples = rng.normal(size=(2, 3 * FRAMES))
+    for rate, n_samples, known in ((110, 3 * FRAMES, (True, False)), (1000, FRAMES - 1, (False, False))):
+        numbers = ChannelNumbers(2, "float64", rate)
+        numbers.update(samples[:, :n_samples])
+        found = numbers.result()
+        assert (np.isfinite(found["line50_rms"]).all(), np.isfinite(found["line60_rms"]).all()) == known
+
+
+def test_a_channel_that_stands_still_for_a_while_is_stuck_for_that_share(rng):
+    samples = rng.normal(size=(2, 4 * FRAMES))
+    samples[0, FRAMES - 10 : 3 * FRAMES + 10] = 0.25
+    assert numbers_of(samples)["stuck_fraction"].tolist() == [0.5, 0.0]

@@ -6,7 +6,7 @@ import pytest
 
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.errors import EcogpipeError
-from ecogpipe.recordings import COLUMNS, check_wirings, read_recordings
+from ecogpipe.recordings import COLUMNS, check_masks, check_wirings, manual_mask_path, read_recordings
 
 GOOD = {
     "subject": "16011",
@@ -134,6 +134,16 @@ def test_a_recording_that_is_there_twice(tmp_path: Path) -> None:
 
 def test_an_empty_table_is_refused(tmp_path: Path) -> None:
     assert sentence_of(write_table(tmp_path)) == ": the table holds no recordings; add one row for each."
+
+
+def test_a_mask_that_names_no_recording_of_its_session_gets_the_nearest(tmp_path: Path) -> None:
+    recordings = read_recordings(write_table(tmp_path, {}, {"recording": "test_002"}))
+    check_masks(recordings, tmp_path / "masks")
+    mask = manual_mask_path(tmp_path / "masks", recordings[0].subject, recordings[0].session)
+    mask.parent.mkdir(parents=True)
+    mask.write_text("recording\twhat\twhich\tkeep\treason\ntest_02\trow\t1\tdrop\tloose\n")
+    with pytest.raises(EcogpipeError, match=r"row 1: the session has no recording 'test_02'. Did you mean 'test_002'"):
+        check_masks(recordings, tmp_path / "masks")
 
 
 def test_a_set_up_without_wiring_names_recording_and_nearest(tmp_path: Path) -> None:

@@ -66,7 +66,14 @@ def test_every_tone_is_on_its_site_in_both_formats_and_the_mirrors_agree(names, 
         assert (np.abs(one - two).max(axis=1) <= 1e-6 * np.abs(two).max(axis=1)).all()
 
 
-FAULTS = Faults(dead_sites=((1, 2),), noisy_sites=((3, 4),), dead_columns=(6,), saturated=((5, 1),))
+FAULTS = Faults(
+    dead_sites=((1, 2),),
+    noisy_sites=((3, 4),),
+    dead_columns=(6,),
+    saturated=((5, 1),),
+    dead_rows=(7,),
+    disconnected=((2, 3), (0, 0)),
+)
 
 
 @pytest.mark.parametrize("names", SET_UPS, ids=[" / ".join(names) for names in SET_UPS])
@@ -77,6 +84,8 @@ def test_qc1_planted_faults_are_masked_with_a_reason_and_nothing_else_is(names, 
     with processed(tmp_path / "rec", [tmp_path / "rec.h5"], recording, gain) as opened:
         row, column = np.divmod(np.array(opened.chan_map), recording.wiring.grid[1])
         expected = {(1, 2): "dead", (3, 4): "noisy", (5, 1): "railed"}
+        expected |= dict.fromkeys(FAULTS.disconnected, "disconnected: its correlation with its neighbours is")
+        expected |= {(7, int(c)): "dead row 7" for c in column[row == 7]}
         expected |= {(int(r), 6): "dead column 6" for r in row[column == 6]}
         found = {
             (int(r), int(c)): reason

@@ -10,13 +10,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ecogpipe import mains
+from ecogpipe.correlation import Correlation, WindowSums
+from ecogpipe.mains import Mains
 from ecogpipe.rails import Rail
 
 FRAMES = 1024
 """Frames of one fixed block; part of what the numbers are, to the last bit."""
 
-NUMBERS = ("mean", "std", "min", "max", "n_nonfinite", "flat_fraction", "rail_fraction", "hf_rms")
+NUMBERS = (
+    "mean",
+    "std",
+    "min",
+    "max",
+    "drift",
+    "n_nonfinite",
+    "flat_fraction",
+    "stuck_fraction",
+    "rail_fraction",
+    "hf_rms",
+    "line50_rms",
+    "line60_rms",
+)
 """Names of the numbers that `ChannelNumbers` gives."""
+
+_PER_HOUR = 3600
 
 Samples = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -77,9 +95,15 @@ class FrameBlocks:
         self._n_waiting = end
 
 
-def working_bytes(n_channels: int, dtype: npt.DTypeLike) -> int:
-    """Return the bytes that `ChannelNumbers` holds at once: copies of a block in the dtype and in float64."""
-    return FRAMES * n_channels * (2 * np.dtype(dtype).itemsize + 4 * np.dtype(np.float64).itemsize)
+def working_bytes(n_channels: int, dtype: npt.DTypeLike, rate: float) -> int:
+    """Return the bytes that `FrameNumbers` holds at once: copies of a block in the dtype and in float64, and waves.
+
+    The correlation has its own, `ecogpipe.correlation.working_bytes`.
+    """
+    float_bytes = np.dtype(np.float64).itemsize
+    waves = 2 * len(mains.MAINS_HZ) * mains.blocks_per_tile(rate, FRAMES) * FRAMES * float_bytes
+    blocks = FRAMES * n_channels * (2 * np.dtype(dtype).itemsize + 4 * float_bytes)
+    return blocks + waves
 
 
 class ChannelNumbers:
@@ -94,18 +118,20 @@ class ChannelNumbers:
         Channels of the recording.
     dtype : dtype
         Type of the samples.
+    rate : float
+        Frames per second.
 
     Examples
     --------
-    >>> numbers = ChannelNumbers(1, "int16")
+    >>> numbers = ChannelNumbers(1, "int16", rate=1000)
     >>> numbers.update(np.array([[1, 1, 4]], dtype="int16"))
     >>> float(numbers.result()["mean"][0])
     2.0
     """
 
-    def __init__(self, n_channels: int, dtype: npt.DTypeLike) -> None:
+    def __init__(self, n_channels: int, dtype: npt.DTypeLike, rate: float) -> None:
         self._blocks = FrameBlocks(n_channels, dtype)
-        self._frames = FrameNumbers(n_channels)
+        self._frames = FrameNumbers(n_channels, rate)
 
     def update(self, block: Samples) -> None:
         """Take the next samples, (channels, time)."""
@@ -120,50 +146,67 @@ class ChannelNumbers:
 
 
 class FrameNumbers:
-    """The accumulator below `ChannelNumbers`: takes the fixed blocks of `FrameBlocks`, (frames, channels)."""
+    """The accumulator below `ChannelNumbers`: takes the fixed blocks of `FrameBlocks`, (frames, channels).
 
-    def __init__(self, n_channels: int) -> None:
-        self._n_samples = 0
+    Of the first `n_compared` channels it finds the `correlation` too.
+    """
+
+    def __init__(self, n_channels: int, rate: float, n_compared: int = 0) -> None:
+        self._n_samples, self._rate = 0, rate
         self._n: Counts = np.zeros(n_channels, np.int64)
         self._mean: Floats = np.zeros(n_channels)
         self._squares: Floats = np.zeros(n_channels)
         self._min: Floats = np.full(n_channels, np.inf)
         self._max: Floats = np.full(n_channels, -np.inf)
+        self._drift = _Drift(n_channels)
         self._steps = _Steps(n_channels)
         self._low = Rail(n_channels)
         self._high = Rail(n_channels)
+        self._mains = Mains(n_channels, rate, FRAMES)
+        self._windows = WindowSums(n_channels, rate)
+        self._n_compared = n_compared
+        self.correlation = Correlation(n_compared)
 
     def update(self, frames: Samples) -> None:
         """Take the next block of frames."""
         values: Floats = np.asarray(frames, np.float64)
         with np.errstate(invalid="ignore", over="ignore"):
-            total = values.sum(axis=0)
+            windows, total = self._windows.update(values)
+            self.correlation.update(windows[:, : self._n_compared])
         finite = None if np.isfinite(total).all() else np.isfinite(values)
         n = np.full(len(total), len(values)) if finite is None else finite.sum(axis=0)
         if finite is not None:
             total = np.where(finite, values, 0.0).sum(axis=0)
         lowest, highest = _extremes(values, finite)
-        self._merge(n, *_moments(values, total, n, finite))
+        mean, squares = _moments(values, total, n, finite)
+        self._drift.update(self._n_samples + len(values) / 2, n, mean)
+        self._merge(n, mean, squares)
         np.minimum(self._min, lowest, out=self._min)
         np.maximum(self._max, highest, out=self._max)
         self._steps.update(values, finite)
         self._low.update(values, lowest, sign=-1)
         self._high.update(values, highest, sign=1)
+        self._mains.update(values if finite is None else np.where(finite, values, mean), mean)
         self._n_samples += len(values)
 
     def result(self) -> dict[str, Floats]:
         """Return the numbers so far, in raw units; NaN where a channel has no finite sample."""
         none = self._n == 0
         railed = self._high.count + np.where(self._min == self._max, 0, self._low.count)
+        line50, line60 = np.where(none, np.nan, self._mains.result())
         return {
             "mean": np.where(none, np.nan, self._mean),
             "std": np.sqrt(_ratio(self._squares, self._n)),
             "min": np.where(none, np.nan, self._min),
             "max": np.where(none, np.nan, self._max),
+            "drift": self._drift.slope() * self._rate * _PER_HOUR,
             "n_nonfinite": (self._n_samples - self._n).astype(np.float64),
             "flat_fraction": _ratio(self._steps.n_flat, self._steps.n),
+            "stuck_fraction": np.where(none, np.nan, _ratio(self._steps.n_stuck, self._n_samples)),
             "rail_fraction": _ratio(railed, self._n),
             "hf_rms": np.sqrt(_ratio(self._steps.squares, self._steps.n)),
+            "line50_rms": line50,
+            "line60_rms": line60,
         }
 
     def _merge(self, n: Counts, mean: Floats, squares: Floats) -> None:
@@ -175,21 +218,57 @@ class FrameNumbers:
         self._n = total
 
 
+class _Drift:
+    """The straight line through the means of the blocks of every channel, by the formulas of Chan."""
+
+    def __init__(self, n_channels: int) -> None:
+        self._n: Counts = np.zeros(n_channels, np.int64)
+        self._time, self._mean, self._times, self._products = np.zeros((4, n_channels))
+
+    def update(self, time: float, n: Counts, mean: Floats) -> None:
+        """Take the mean of the next block, of `n` finite samples around `time` (in frames)."""
+        before, self._n = self._n, self._n + n
+        share = _ratio(n, self._n, empty=0.0)
+        later, higher = time - self._time, mean - self._mean
+        self._times += later**2 * share * before
+        self._products += later * higher * share * before
+        self._time += later * share
+        self._mean += higher * share
+
+    def slope(self) -> Floats:
+        """Return the change per frame; 0 where all is one block, NaN where nothing is finite."""
+        return np.where(self._n == 0, np.nan, _ratio(self._products, self._times, empty=0.0))
+
+
 class _Steps:
-    """First differences of every channel: how many there are, how many are zero, and the sum of their squares."""
+    """First differences of every channel.
+
+    Attributes
+    ----------
+    n, n_flat : ndarray of int64
+        How many there are, and how many of them are zero.
+    n_stuck : ndarray of int64
+        Frames of the blocks in which a channel does not change at all.
+    squares : ndarray of float64
+        The sum of their squares.
+    """
 
     def __init__(self, n_channels: int) -> None:
         self.n: Counts = np.zeros(n_channels, np.int64)
         self.n_flat: Counts = np.zeros(n_channels, np.int64)
+        self.n_stuck: Counts = np.zeros(n_channels, np.int64)
         self.squares: Floats = np.zeros(n_channels)
         self._last: Floats = np.empty((0, n_channels))
 
     def update(self, values: Floats, finite: Bools | None) -> None:
-        for pair in (np.concatenate([self._last, values[:1]]), values):
-            self._add(pair, finite)
+        self._add(np.concatenate([self._last, values[:1]]), finite)
+        n_flat = self._add(values, finite)
+        if len(values) > 1:
+            self.n_stuck += np.where(n_flat == len(values) - 1, len(values), 0)
         self._last = values[-1:].copy()
 
-    def _add(self, values: Floats, finite: Bools | None) -> None:
+    def _add(self, values: Floats, finite: Bools | None) -> Counts:
+        """Take successive frames; returns how many of their steps are zero, per channel."""
         with np.errstate(invalid="ignore", over="ignore"):
             steps = values[1:] - values[:-1]
         if finite is not None or not np.isfinite(values[0]).all():
@@ -201,8 +280,9 @@ class _Steps:
             self.n += len(steps)
             self.squares += np.einsum("ij,ij->j", steps, steps)
         flat = steps == 0
-        if flat.any():
-            self.n_flat += _count(flat)
+        n_flat = _count(flat) if flat.any() else np.zeros_like(self.n)
+        self.n_flat += n_flat
+        return n_flat
 
 
 def _moments(values: Floats, total: Floats, n: Counts, finite: Bools | None) -> tuple[Floats, Floats]:
@@ -254,6 +334,8 @@ def in_units(numbers: dict[str, Floats], slope: float, intercept: float) -> dict
     for name in scaled:
         if name in ("mean", "min", "max"):
             scaled[name] = slope * scaled[name] + intercept
-        elif name in ("std", "hf_rms"):
+        elif name in ("std", "hf_rms", "line50_rms", "line60_rms"):
             scaled[name] = abs(slope) * scaled[name]
+        elif name == "drift":
+            scaled[name] = slope * scaled[name]
     return scaled

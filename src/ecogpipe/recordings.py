@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ecogpipe.electrodes.channels import BncLine
+from ecogpipe.electrodes.masks import check_manual_mask
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import SettingsError, WiringError, nearest
 from ecogpipe.settings import check_row
@@ -117,6 +118,28 @@ def check_wirings(recordings: Iterable[Recording], path: str | Path, user_tables
         known.add(set_up)
 
 
+def check_masks(recordings: Iterable[Recording], folder: Path) -> None:
+    """Refuse a manual mask in `folder`, <subject>/<session>.tsv, that names a recording which the session has not.
+
+    Raises
+    ------
+    MaskError
+        With the row, and the nearest name.
+    """
+    sessions: dict[Path, list[str]] = {}
+    for recording in recordings:
+        path = manual_mask_path(folder, recording.subject, recording.session)
+        sessions.setdefault(path, []).append(recording.recording)
+    for path, names in sessions.items():
+        if path.exists():
+            check_manual_mask(path, names)
+
+
+def manual_mask_path(folder: Path, subject: str, session: str) -> Path:
+    """Return where the manual mask of a session is, or would be."""
+    return folder / subject / f"{session}.tsv"
+
+
 def _check_columns(columns: tuple[str, ...], path: Path) -> None:
     for column in columns:
         if column not in COLUMNS:
@@ -146,7 +169,7 @@ def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
     parsed: dict[str, Any] = cells | {
         "files": list(_split(cells["files"], ";")),
         "bnc": [_parse_bnc_line(line, where) for line in _split(cells["bnc"], ",")],
-        "overrides": _parse_overrides(cells["overrides"], where),
+        "overrides": parse_overrides(cells["overrides"], where),
     }
     check_row(parsed, where)
     if not is_passthru(parsed["daq"]) and not (parsed["headstage"] and parsed["electrode"]):
@@ -186,7 +209,8 @@ def _parse_volts(text: str, line: str, where: str) -> float:
     return volts
 
 
-def _parse_overrides(cell: str, where: str) -> dict[str, Any]:
+def parse_overrides(cell: str, where: str) -> dict[str, Any]:
+    """Read ``key: value; key: value``; `where` names the place in messages."""
     overrides: dict[str, Any] = {}
     for part in _split(cell, ";"):
         key, separator, value = (text.strip() for text in part.partition(":"))

@@ -1,13 +1,15 @@
 """A channel map puts values on the grid and takes them off again, whatever the order of the channels."""
 
 import pickle
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from ecogpipe.electrodes.channel_map import ChannelMap
-from ecogpipe.errors import MaskError, WiringError
+from ecogpipe.errors import EcogpipeError, MaskError, WiringError
 
 
 @pytest.fixture
@@ -199,3 +201,34 @@ def test_a_pitch_that_is_no_length_is_refused(pitch: object) -> None:
 def test_impossible_maps_are_refused(sites: list[int], geometry: tuple[int, int], message: str) -> None:
     with pytest.raises(WiringError, match=message):
         ChannelMap(sites, geometry)
+
+
+class TestToProbe:
+    def test_contacts_are_where_the_sites_are_in_micrometres(self) -> None:
+        chan_map = ChannelMap([3, 0, 4], (2, 3), pitch=(0.25, 0.4))
+        probe = chan_map.to_probe([70, 8, 9])
+        np.testing.assert_allclose(probe.contact_positions, [[0, 250], [0, 0], [400, 250]])
+        assert probe.device_channel_indices.tolist() == [70, 8, 9]
+        assert probe.contact_ids.tolist() == ["1,0", "0,0", "1,1"]
+        assert probe.si_units == "um"
+        assert chan_map.to_probe().device_channel_indices.tolist() == [0, 1, 2]
+
+    def test_it_survives_a_file(self, tmp_path: Path) -> None:
+        from probeinterface import ProbeGroup, read_probeinterface, write_probeinterface
+
+        group = ProbeGroup()
+        group.add_probe(ChannelMap(range(6), (2, 3), col_major=True, pitch=0.5).to_probe())
+        write_probeinterface(tmp_path / "probe.json", group)
+        [read] = read_probeinterface(tmp_path / "probe.json").probes
+        np.testing.assert_allclose(read.contact_positions[1], [0, 500])
+
+    def test_a_place_that_is_not_known_is_no_place(self) -> None:
+        with pytest.raises(WiringError, match="pitch of this map is not known"):
+            ChannelMap([0], (1, 1), pitch=None).to_probe()
+        with pytest.raises(WiringError, match=r"shape \(2,\) do not fit a map of 1 channels"):
+            ChannelMap([0], (1, 1)).to_probe([0, 1])
+
+    def test_without_the_package_it_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "probeinterface", None)
+        with pytest.raises(EcogpipeError, match="pip install probeinterface"):
+            ChannelMap([0], (1, 1)).to_probe()

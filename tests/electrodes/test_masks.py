@@ -2,13 +2,23 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import scipy.io
 
 from ecogpipe.electrodes.channels import ChannelTable, channel_table
-from ecogpipe.electrodes.masks import combine, read_manual_mask, read_mask, write_mask
+from ecogpipe.electrodes.masks import (
+    check_manual_mask,
+    combine,
+    mask_files,
+    read_manual_mask,
+    read_mask,
+    write_mask,
+)
 from ecogpipe.electrodes.wiring import load_wiring
 from ecogpipe.errors import FormatError, MaskError
+from ecogpipe.formats.mask_files import read_mask_arrays
 
 COLUMNS = "recording\twhat\twhich\tkeep\treason"
 
@@ -167,3 +177,84 @@ def test_another_table_is_refused(tmp_path: Path) -> None:
     path.write_text("channel\tkeep\n0\t1\n", encoding="utf-8")
     with pytest.raises(FormatError, match=r"mask\.tsv: is not a channel mask"):
         read_mask(path)
+
+
+def save_npy(folder: Path, mask: np.ndarray) -> str:
+    np.save(folder / "old.npy", mask)
+    return "old.npy"
+
+
+def save_mat5(folder: Path, mask: np.ndarray) -> str:
+    scipy.io.savemat(folder / "old.mat", {"bad": mask, "note": "seen in 2016", "gain": 10.0})
+    return "old.mat"
+
+
+def save_mat73(folder: Path, mask: np.ndarray) -> str:
+    with h5py.File(folder / "old.mat", "w", userblock_size=512) as file:
+        file["bad"] = np.atleast_2d(mask).astype("u1").T  # as Matlab writes it: axes reversed
+        file["bad"].attrs["MATLAB_class"] = np.bytes_("logical")
+    return "old.mat:bad"
+
+
+def save_hdf5(folder: Path, mask: np.ndarray) -> str:
+    with h5py.File(folder / "old.h5", "w") as file:
+        file["session/bad"] = mask
+        file["Fs"] = 1000.0
+    return "old.h5"
+
+
+@pytest.mark.parametrize("save", [save_npy, save_mat5, save_mat73, save_hdf5])
+@pytest.mark.parametrize("form", ["sites", "electrode channels", "channels", "a column", "numbers"])
+def test_masks_of_other_tools_mean_the_same_in_every_form(tmp_path: Path, channels: ChannelTable, save, form) -> None:
+    on_grid = np.zeros((8, 8), dtype=bool)
+    on_grid[[1, 6], [2, 0]] = True
+    per_site = channels.chan_map.as_channels(on_grid)
+    per_channel = np.zeros(len(channels), dtype=bool)
+    per_channel[channels.electrode_channels] = per_site
+    forms = {"sites": on_grid, "electrode channels": per_site, "channels": per_channel}
+    mask = {**forms, "a column": per_site[:, None], "numbers": on_grid.astype(float)}[form]
+    assert dropped_by_file(tmp_path, channels, save(tmp_path, mask), "drop") == {(1, 2), (6, 0)}
+    assert dropped_by_file(tmp_path, channels, save(tmp_path, ~mask.astype(bool)), "keep") == {(1, 2), (6, 0)}
+    assert [path.parent for path in mask_files(tmp_path / "session.tsv")] == [tmp_path]
+
+
+def dropped_by_file(folder: Path, channels: ChannelTable, name: str, keep: str) -> set[tuple[int, int]]:
+    path = write_manual(folder, f"*\tfile\t{name}\t{keep}\tseen in 2016")
+    mask = combine(channels, [""] * 64, read_manual_mask(path, "test_001", channels, read_mask_arrays), {}, {})
+    return set(zip(mask.site_row[~mask.keep].tolist(), mask.site_column[~mask.keep].tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "which", "message"),
+    [
+        (
+            {"bad": np.zeros(63)},
+            "old.mat",
+            r"row 1: old.mat holds bad \(1, 63\), but a mask of this recording has true",
+        ),
+        ({"bad": np.arange(64)}, "old.mat", "64 electrode channels, 96 channels"),
+        ({"bad": np.zeros(64), "good": np.ones(64)}, "old.mat", "several of which fit; write which one after a colon"),
+        ({"bad": np.zeros(64)}, "old.mat:bed", "has no array 'bed'. Did you mean 'bad'"),
+        ({"bad": np.zeros(64)}, "older.mat", "older.mat: cannot be read"),
+    ],
+)
+def test_a_mask_file_that_does_not_fit_is_refused(
+    tmp_path: Path, channels: ChannelTable, arrays, which, message
+) -> None:
+    scipy.io.savemat(tmp_path / "old.mat", arrays)
+    with pytest.raises(MaskError, match=message):
+        dropped_by_file(tmp_path, channels, which, "drop")
+
+
+@pytest.mark.parametrize("content", [b"", b"no mask at all", b"\x93NUMPY\x01\x00 damaged", b"\x89HDF\r\n\x1a\n"])
+def test_what_is_no_mask_file_is_refused(tmp_path: Path, channels: ChannelTable, content: bytes) -> None:
+    (tmp_path / "old.npy").write_bytes(content)
+    with pytest.raises(MaskError, match=r"old\.npy: cannot be read as a mask"):
+        dropped_by_file(tmp_path, channels, "old.npy", "drop")
+
+
+def test_a_recording_that_the_session_has_not_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    path = write_manual(tmp_path, "*\trow\t1\tdrop\tloose", "test_01\trow\t1\tdrop\tloose")
+    with pytest.raises(MaskError, match=r"row 2: the session has no recording 'test_01'. Did you mean 'test_001'\?"):
+        check_manual_mask(path, ["test_001", "rest"])
+    check_manual_mask(path, ["test_01", "rest"])

@@ -1,5 +1,6 @@
 """mask_channels writes which channels to use, from the numbers of the scan and what a person says."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ CLEAN = {
     "std": 1e-3,
     "min": -3e-3,
     "max": 3e-3,
+    "drift": 1e-4,
+    "line50_rms": 1e-4,
+    "line60_rms": 1e-4,
+    "stuck_fraction": 0.0,
     "n_nonfinite": 0.0,
     "flat_fraction": 0.0,
     "rail_fraction": 0.0,
@@ -30,10 +35,17 @@ CLEAN = {
 }
 
 
-def write_scan(folder: Path, faults: dict[int, dict[str, float]] | None = None, n_channels: int = N_CHANNELS) -> Path:
-    """Write the scan of a recording of good channels, but for the numbers in `faults` (by channel)."""
+def write_scan(
+    folder: Path,
+    faults: dict[int, dict[str, float]] | None = None,
+    n_channels: int = N_CHANNELS,
+    unlike: Sequence[int] = (),
+    **declared: Any,
+) -> Path:
+    """Write the scan of good channels, but for the numbers in `faults` (by channel), and those `unlike` all others."""
     path = folder / "scan.h5"
     with h5py.File(path, "w") as file:
+        write_acquisition(file, Acquisition(Fraction(1000), 8, 10, 2, units="V", overrides=declared))
         file.attrs["sha256"] = "ab" * 32
         file.attrs["n_samples"] = N_SAMPLES
         for name, value in CLEAN.items():
@@ -41,6 +53,10 @@ def write_scan(folder: Path, faults: dict[int, dict[str, float]] | None = None, 
             for channel, changed in (faults or {}).items():
                 numbers[channel] = changed.get(name, value)
             file[f"channels/{name}"] = numbers
+        correlation = np.full((80, 80), 0.8)
+        correlation[list(unlike)] = correlation[:, list(unlike)] = 0.01
+        file["correlation"] = correlation
+        file["correlation"].attrs["n_changes"] = 200
     return path
 
 
@@ -80,6 +96,47 @@ def test_faults_are_dropped_with_reason_origin_and_numbers(tmp_path: Path, chann
     np.testing.assert_array_equal(mask.channel, read_channels(channels).electrode_channels)
     assert mask.numbers["nonfinite_fraction"][mask.channel == 17] == 0.02
     assert mask.numbers["max"][mask.channel == 16] == 10.0
+
+
+def test_line_noise_is_judged_only_where_the_mains_are_declared(tmp_path: Path, channels: Path) -> None:
+    hum = {8: {"line60_rms": 1.5e-3}, 9: {"line50_rms": 1.5e-3}}
+    dropped = []
+    for declared in ({}, {"line_frequency": 60}, {"line_frequency": 50}):
+        mask = read_mask(mask_of(write_scan(tmp_path, hum, **declared), channels))
+        assert mask.header["line_frequency"] == declared.get("line_frequency")
+        assert mask.numbers["line60_rms"][mask.channel == 8] == 1.5e-3
+        dropped.append(mask.channel[~mask.keep].tolist())
+    assert dropped == [[], [8], [9]]
+
+
+def test_what_is_unlike_its_neighbours_and_like_noise_is_disconnected(tmp_path: Path, channels: Path) -> None:
+    noise = {channel: {"hf_rms": 1.4e-3} for channel in (8, 40)}
+    mask = read_mask(mask_of(write_scan(tmp_path, noise, unlike=(8, 16)), channels))
+    assert mask.channel[~mask.keep].tolist() == [8]
+    [reason] = [reason for reason in mask.reasons if reason]
+    assert reason == (
+        "disconnected: its correlation with its neighbours is 0.01, where 0.80 is typical, and its spectrum is noise"
+    )
+
+
+def test_diagnostic_columns_are_summarised(tmp_path: Path, channels: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = read_channels(channels)
+    [first, *_] = columns = np.unique(table.daq_column[table.diagnostic_channels]).tolist()
+    leaking = np.flatnonzero(table.daq_column == first)
+    levels = {int(channel): {"mean": 0.02 + 0.001 * row, "drift": -0.5} for row, channel in enumerate(leaking)}
+    with caplog.at_level("INFO"):
+        mask = read_mask(mask_of(write_scan(tmp_path, levels), channels))
+    summaries = mask.header["diagnostics"]
+    assert [line["daq_column"] for line in summaries] == columns
+    assert summaries[0] == {
+        "daq_column": first,
+        "level": pytest.approx(0.0235),
+        "lowest": pytest.approx(0.02),
+        "highest": pytest.approx(0.027),
+        "drift_per_hour": -0.5,
+        "units": "V",
+    }
+    assert f"diagnostic column {first}: level 0.0235 V (0.02 to 0.027), drift -0.5 V per hour" in caplog.text
 
 
 def test_faults_of_diagnostic_and_bnc_channels_are_nobodys(tmp_path: Path, channels: Path) -> None:

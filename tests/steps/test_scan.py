@@ -1,6 +1,7 @@
 """The scan: one hash, the numbers of every channel and the BNC lines, whatever the file and the memory limit."""
 
 import hashlib
+from fractions import Fraction
 
 import h5py
 import numpy as np
@@ -11,7 +12,7 @@ from ecogpipe import layout
 from ecogpipe.errors import FormatError, MemoryBlowOutError
 from ecogpipe.metrics import NUMBERS
 from ecogpipe.params import override
-from ecogpipe.steps.scan import read_numbers, scan
+from ecogpipe.steps.scan import _check_memory, read_numbers, scan
 
 N_ROWS, N_BNCS, N_SAMPLES = 4, 2, 40_000
 N_CHANNELS = N_ROWS * (1 + N_BNCS)
@@ -25,7 +26,11 @@ def samples_of(dtype):
 def contents(path):
     with h5py.File(path) as file:
         numbers = {name: file["channels"][name][()].tobytes() for name in NUMBERS}
-        return numbers | {"sha256": file.attrs["sha256"], "bnc": file["bnc"][()].tobytes()}
+        return (
+            numbers
+            | {"sha256": file.attrs["sha256"], "bnc": file["bnc"][()].tobytes()}
+            | {"correlation": file["correlation"][()].tobytes()}
+        )
 
 
 @pytest.mark.parametrize("time_first", [False, True])
@@ -122,6 +127,23 @@ def test_too_little_memory_is_said_before_anything_is_written(tmp_path):
     with override(memory_limit=1e5), pytest.raises(MemoryBlowOutError, match="Raise the limit to"):
         scan(raw, tmp_path / "scan.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["raw.h5"]
+
+
+def test_the_memory_of_the_rule_holds_the_largest_array():
+    """A job gets a quarter of the rule's 1000 MB for signals, and each need a quarter of that."""
+    largest = layout.Acquisition(Fraction(30_000), 36, 30, 2, units="V")
+    with override(memory_limit=250e6):
+        _check_memory(largest, np.dtype("float64"))
+
+
+def test_correlation_is_that_of_the_channels_that_are_no_lines(tmp_path):
+    samples = samples_of("float64").cumsum(axis=1)
+    raw = write_raw(tmp_path / "raw.h5", samples, n_rows=N_ROWS, n_bncs=N_BNCS)
+    with h5py.File(scan(raw, tmp_path / "scan.h5")) as file:
+        matrix, n_changes = file["correlation"][()], file["correlation"].attrs["n_changes"]
+    assert (matrix.shape, matrix.dtype, n_changes) == ((N_ROWS, N_ROWS), np.float32, N_SAMPLES // 50 - 2)
+    np.testing.assert_allclose(np.diagonal(matrix), 1, rtol=1e-6)
+    np.testing.assert_allclose(matrix, matrix.T, rtol=1e-6)
 
 
 def test_what_is_no_recording_is_refused_and_leaves_nothing(tmp_path):

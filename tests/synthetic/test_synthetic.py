@@ -94,7 +94,15 @@ def test_the_wave_travels_over_the_grid():
 
 
 def test_planted_faults_are_where_they_were_asked_for_and_nowhere_else():
-    faults = Faults(dead_sites=((0, 0),), noisy_sites=((3, 2),), dead_columns=(5,), saturated=((7, 7),))
+    faults = Faults(
+        dead_sites=((0, 0),),
+        noisy_sites=((3, 2),),
+        dead_columns=(5,),
+        saturated=((7, 7),),
+        dead_rows=(1,),
+        disconnected=((4, 4),),
+        humming=((6, 3),),
+    )
     rec = SyntheticRecording(*ACTIVE_64, faults=faults)
     healthy = SyntheticRecording(*ACTIVE_64).block(0, rec.n_samples)
     volts = rec.block(0, rec.n_samples)
@@ -103,7 +111,10 @@ def test_planted_faults_are_where_they_were_asked_for_and_nowhere_else():
     assert not sites[:, 5].any()
     assert 450e-6 < (sites[3, 2] / rec.gain).std() < 550e-6
     assert np.mean(sites[7, 7] == 10.0) == pytest.approx(0.2, abs=0.001)
-    touched = {(0, 0), (3, 2), (7, 7)} | {(row, 5) for row in range(8)}
+    assert not sites[1].any()
+    assert 40e-6 < (sites[4, 4] / rec.gain).std() < 45e-6
+    assert (sites[6, 3] / rec.gain).std() > 110e-6
+    touched = {(0, 0), (3, 2), (7, 7), (4, 4), (6, 3)} | {(row, 5) for row in range(8)} | {(1, col) for col in range(8)}
     same = (volts == healthy).all(axis=1)[rec.site_channels].reshape(rec.wiring.grid)
     assert {tuple(site) for site in np.argwhere(~same)} == touched
 

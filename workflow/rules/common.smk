@@ -12,8 +12,9 @@ from pathlib import Path
 import h5py
 from snakemake.logging import logger
 
+from ecogpipe.electrodes.masks import mask_files
 from ecogpipe.errors import EcogpipeError
-from ecogpipe.recordings import Recording, check_wirings, read_recordings
+from ecogpipe.recordings import Recording, check_masks, check_wirings, manual_mask_path, read_recordings
 from ecogpipe.settings import check_config
 
 MASKS = Path("config", "masks")
@@ -34,6 +35,7 @@ def read_study() -> dict[str, Recording]:
         check_config(config, where=" with ".join(map(str, workflow.configfiles)))
         recordings = read_recordings(table, study=Path())
         check_wirings(recordings, table, WIRINGS if WIRING_TABLES else None)
+        check_masks(recordings, MASKS)
     except EcogpipeError as error:
         stop(str(error))
     return {recording.full_name: recording for recording in recordings}
@@ -86,9 +88,9 @@ def get_linked_files(wildcards) -> list[str]:
 
 
 def get_manual_mask(wildcards) -> list[str]:
-    """Return the masks that a person wrote for a session, if there are any."""
-    mask = MASKS / wildcards.subject / f"{wildcards.session}.tsv"
-    return [str(mask)] if mask.exists() else []
+    """Return the mask that a person wrote for a session, if there is one, and the files that it names."""
+    mask = manual_mask_path(MASKS, wildcards.subject, wildcards.session)
+    return [str(mask), *map(str, mask_files(mask))] if mask.exists() else []
 
 
 def get_mask_of_mirror(wildcards) -> str:

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.electrodes.grid import Pitch, as_index, check_geometry, check_pitch
-from ecogpipe.errors import MaskError, WiringError
+from ecogpipe.errors import EcogpipeError, MaskError, WiringError
 
 if TYPE_CHECKING:
+    import probeinterface
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -243,6 +244,48 @@ class ChannelMap(Sequence[int]):
         assert figure is not None, "an Axes belongs to a figure until it is removed from it"
         figure.colorbar(picture, ax=ax, label=label or ("channel" if values is None else ""))
         return figure
+
+    def to_probe(self, channels: npt.ArrayLike | None = None) -> "probeinterface.Probe":
+        """Return the array as a probe of the package probeinterface, which SpikeInterface and others read.
+
+        Parameters
+        ----------
+        channels : array of int, optional
+            The device channel of each channel of the map, e.g. the `electrode_channels` of the recording; without it,
+            the channel's own number.
+
+        Returns
+        -------
+        probeinterface.Probe
+            One contact per channel, at (column * dx, row * dy) micrometres; its id is "row,column". The circles that
+            stand for contacts are a quarter of the pitch wide and mean nothing.
+
+        Raises
+        ------
+        WiringError
+            If the pitch is not known, or `channels` is not as long as the map.
+        EcogpipeError
+            If probeinterface is not installed.
+        """
+        device_channels = np.arange(len(self)) if channels is None else np.asarray(channels)
+        if self._pitch is None:
+            raise WiringError("The pitch of this map is not known, so its sites have no place in micrometres; give it.")
+        if device_channels.shape != (len(self),):
+            raise WiringError(f"Channels of shape {device_channels.shape} do not fit a map of {len(self)} channels.")
+        try:
+            from probeinterface import Probe
+        except ImportError:
+            raise EcogpipeError(
+                "A probe takes the package probeinterface, which is not installed; `pip install probeinterface`."
+            ) from None
+        rows, columns = self.to_mat()
+        dy, dx = (1000 * distance for distance in self._pitch)
+        probe = Probe(ndim=2, si_units="um")
+        places = np.stack([columns * dx, rows * dy], axis=1)
+        probe.set_contacts(places, shapes="circle", shape_params={"radius": min(dx, dy) / 8})
+        probe.set_contact_ids([f"{row},{column}" for row, column in zip(rows, columns, strict=True)])
+        probe.set_device_channel_indices(device_channels)
+        return probe
 
     def _write_channels(self, ax: "Axes") -> None:
         for channel, (i, j) in enumerate(zip(*self.to_mat(), strict=True)):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +18,12 @@ Bools = npt.NDArray[np.bool_]
 AUTOMATIC_DEFAULTS: Mapping[str, float] = {
     "dead_ratio": 0.1,
     "noisy_ratio": 2.5,
+    "noise_over_signal": 1.2,
+    "line_ratio": 1.0,
     "rail_fraction": 0.01,
+    "stuck_fraction": 0.05,
+    "neighbour_ratio": 0.3,
+    "whiteness": 0.5,
     "nonfinite_fraction": 0.01,
 }
 """Thresholds that a config starts from; see `find_faults` for what they mean."""
@@ -25,13 +31,20 @@ AUTOMATIC_DEFAULTS: Mapping[str, float] = {
 _RANGES = {
     "dead_ratio": (0.0, 1.0),
     "noisy_ratio": (1.0, np.inf),
+    "noise_over_signal": (0.0, np.inf),
+    "line_ratio": (0.0, np.inf),
     "rail_fraction": (0.0, 1.0),
+    "stuck_fraction": (0.0, 1.0),
+    "neighbour_ratio": (0.0, 1.0),
+    "whiteness": (0.0, 2.0),
     "nonfinite_fraction": (0.0, 1.0),
 }
 
-_NOISE_OVER_SIGNAL = 1.2
-"""A tone's steps never look like white noise stronger than this many times the tone itself, below a quarter of the
-frame rate: its frequency alone, which can change `hf_rms` tenfold, makes no site noisy."""
+_OF_WHITE_NOISE = np.sqrt(2)
+"""`hf_rms` of white noise whose std is 1."""
+
+_CHANCE = 5.0
+"""Standard errors between the correlation that is typical and the one that is too low, for a recording to tell."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +59,16 @@ class SiteNumbers:
         Rms of the difference between successive samples.
     rail_fraction : array
         Samples in runs at the channel's own extreme, as a fraction of all.
+    stuck_fraction : array
+        Samples in blocks in which the channel does not change, as a fraction of all.
     nonfinite_fraction : array
         Samples that are NaN or infinite, as a fraction of all.
+    line_rms : array
+        Rms at the frequency of the mains; NaN where that is not declared.
+    neighbour_correlation : array
+        Median correlation with the sites around (`neighbour_correlation`); NaN where there are none.
+    n_changes : int
+        Slow changes that the correlations are made of.
     """
 
     std: Floats
@@ -55,10 +76,14 @@ class SiteNumbers:
     maximum: Floats
     hf_rms: Floats
     rail_fraction: Floats
+    stuck_fraction: Floats
     nonfinite_fraction: Floats
+    line_rms: Floats
+    neighbour_correlation: Floats
+    n_changes: int
 
 
-Kind = Literal["not finite", "dead", "railed", "noisy"]
+Kind = Literal["not finite", "dead", "railed", "noisy", "line noise", "stuck", "disconnected"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +127,14 @@ def find_faults(numbers: SiteNumbers, thresholds: Mapping[str, float]) -> list[F
       `noisy_ratio` times the typical one (a clean signal that is coarsely digitised also sits at its extreme, but on
       an ordinary range);
     - *noisy* when its std is more than `noisy_ratio` times the typical one, or when its `hf_rms` is, and is that of
-      white noise stronger than the array's signal.
+      white noise of more than `noise_over_signal` times the typical std. (The steps of a tone below a quarter of the
+      frame rate never look like noise of more than 1.2 times the tone: its frequency alone, which can change `hf_rms`
+      tenfold, makes no site noisy.)
+    - *line noise* when its rms at the declared frequency of the mains is more than `line_ratio` times the typical std;
+    - *stuck* when it stands still for `stuck_fraction` more of the recording than is typical;
+    - *disconnected* when its `neighbour_correlation` is less than `neighbour_ratio` of the typical one, and its
+      spectrum is that of noise: `hf_rms` is more than `whiteness` times that of white noise of the same std. Where
+      even the typical site is hardly like its neighbours, or the recording is too short to tell, none is.
 
     The first that applies is named.
 
@@ -131,13 +163,29 @@ def find_faults(numbers: SiteNumbers, thresholds: Mapping[str, float]) -> list[F
         "not finite": (lost, [f"{part:.3g} of its samples are NaN or infinite" for part in numbers.nonfinite_fraction]),
         "dead": (dead, _dead_evidence(std, changing, typical_std)),
         "railed": (railed, [f"{part:.3g} of its samples sit at its extreme" for part in numbers.rail_fraction]),
-        "noisy": (alive, _noise_evidence(numbers, alive, at_extreme, thresholds["noisy_ratio"])),
+        "noisy": (alive, _noise_evidence(numbers, alive, at_extreme, thresholds)),
+        "line noise": (
+            alive & (numbers.line_rms > thresholds["line_ratio"] * typical_std),
+            [
+                f"its rms at the line frequency is {rms / typical_std:.3g} of the typical std"
+                for rms in numbers.line_rms
+            ],
+        ),
+        "stuck": (
+            alive
+            & (
+                numbers.stuck_fraction
+                > thresholds["stuck_fraction"] + _typical(numbers.stuck_fraction, alive, at_extreme)
+            ),
+            [f"it stands still for {part:.3g} of the recording" for part in numbers.stuck_fraction],
+        ),
+        "disconnected": _disconnected(numbers, alive, thresholds),
     }
     return [_first_fault(channel, found) for channel in range(std.size)]
 
 
 def fault_reasons(faults: list[Fault | None], chan_map: ChannelMap) -> list[str]:
-    """Return one sentence per channel, '' where there is no fault; a whole dead column or row is named as such.
+    """Return one sentence per channel, '' where there is none; a fault of a whole column or row is named as such.
 
     Parameters
     ----------
@@ -152,10 +200,41 @@ def fault_reasons(faults: list[Fault | None], chan_map: ChannelMap) -> list[str]
     for name, lines in (("column", columns), ("row", rows)):
         for line in np.unique(lines):
             members = np.flatnonzero(lines == line)
-            if 1 < members.size < len(faults) and (kinds[members] == "dead").all():
+            kind = kinds[members[0]]
+            if 1 < members.size < len(faults) and kind and (kinds[members] == kind).all():
                 for member in members:
-                    reasons[member] = reasons[member].replace("dead:", f"dead {name} {line}:", 1)
+                    reasons[member] = reasons[member].replace(f"{kind}:", f"{kind} {name} {line}:", 1)
     return reasons
+
+
+def neighbour_correlation(correlation: npt.NDArray[np.floating], chan_map: ChannelMap) -> Floats:
+    """Return the median of each channel's correlations with the up to eight channels around it on the array.
+
+    Parameters
+    ----------
+    correlation : array, (channels, channels)
+        Of the channels of the map, in its order; NaN where a channel does not change, which then does not count.
+    chan_map : ChannelMap
+        Where the channels sit.
+
+    Returns
+    -------
+    array
+        One per channel; NaN where it has no neighbour that counts.
+    """
+    matrix = np.asarray(correlation, np.float64)
+    rows, columns = (axis + 1 for axis in chan_map.to_mat())
+    n_rows, n_columns = chan_map.geometry
+    nobody = len(chan_map)
+    grid = np.full((n_rows + 2, n_columns + 2), nobody)
+    grid[rows, columns] = np.arange(nobody)
+    padded = np.pad(matrix, ((0, 0), (0, 1)), constant_values=np.nan)
+    around = np.stack(
+        [padded[np.arange(nobody), grid[rows + i, columns + j]] for i, j in product((-1, 0, 1), repeat=2) if i or j]
+    )
+    alone = ~np.isfinite(around).any(axis=0)
+    around[:, alone] = 0
+    return np.where(alone, np.nan, np.nanmedian(around, axis=0))
 
 
 def _dead_evidence(std: Floats, changing: Bools, typical_std: float) -> list[str]:
@@ -165,11 +244,14 @@ def _dead_evidence(std: Floats, changing: Bools, typical_std: float) -> list[str
     ]
 
 
-def _noise_evidence(numbers: SiteNumbers, alive: Bools, at_extreme: Bools, noisy_ratio: float) -> list[str]:
+def _noise_evidence(
+    numbers: SiteNumbers, alive: Bools, at_extreme: Bools, thresholds: Mapping[str, float]
+) -> list[str]:
     """Return why each channel is noisy; '' where it is not."""
-    std, hf_rms = numbers.std, numbers.hf_rms
+    std, hf_rms, noisy_ratio = numbers.std, numbers.hf_rms, thresholds["noisy_ratio"]
     typical_std, typical_hf = _typical(std, alive, at_extreme), _typical(hf_rms, alive, at_extreme)
-    rough = (hf_rms > noisy_ratio * typical_hf) & (hf_rms > _NOISE_OVER_SIGNAL * np.sqrt(2) * typical_std)
+    strong = hf_rms > thresholds["noise_over_signal"] * _OF_WHITE_NOISE * typical_std
+    rough = strong & (hf_rms > noisy_ratio * typical_hf)
     evidence = [""] * std.size
     for channel in np.flatnonzero(rough):
         evidence[channel] = (
@@ -178,6 +260,21 @@ def _noise_evidence(numbers: SiteNumbers, alive: Bools, at_extreme: Bools, noisy
     for channel in np.flatnonzero(std > noisy_ratio * typical_std):
         evidence[channel] = f"std is {std[channel] / typical_std:.3g} times the typical one"
     return evidence
+
+
+def _disconnected(numbers: SiteNumbers, alive: Bools, thresholds: Mapping[str, float]) -> tuple[Bools, list[str]]:
+    """Return which channels are unlike their neighbours and like noise, and the evidence for each."""
+    correlation = numbers.neighbour_correlation
+    known = alive & np.isfinite(correlation)
+    typical = float(np.median(correlation[known])) if known.any() else 0.0
+    lowest = thresholds["neighbour_ratio"] * typical
+    can_tell = (typical - lowest) * np.sqrt(numbers.n_changes) > _CHANCE
+    whiteness = np.divide(numbers.hf_rms, _OF_WHITE_NOISE * numbers.std, out=np.zeros_like(numbers.std), where=alive)
+    evidence = [
+        f"its correlation with its neighbours is {value:.2f}, where {typical:.2f} is typical, and its spectrum is noise"
+        for value in correlation
+    ]
+    return known & can_tell & (correlation < lowest) & (whiteness > thresholds["whiteness"]), evidence
 
 
 def _first_fault(channel: int, found: Mapping[Kind, tuple[Bools, list[str]]]) -> Fault | None:

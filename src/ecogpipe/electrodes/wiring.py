@@ -4,7 +4,7 @@ A recording has ``channel = daq_column * n_rows + daq_row``. A wiring says which
 column, which DAQ row carries each array row, and which DAQ columns carry diagnostics in place of sites.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib import resources
@@ -144,6 +144,25 @@ def load_wiring(daq: str, headstage: str, electrode: str, *, user_tables: Path |
                 "Correct the name, or add a table for a new set-up."
             )
     return fitting[0]
+
+
+def named_wirings(wirings: Iterable[Wiring], **names: str | None) -> list[Wiring]:
+    """Return the wirings with these names (`daq`, `headstage`, `electrode`), each of them where it is given.
+
+    Raises
+    ------
+    WiringError
+        If none of them has such a name; the message offers the nearest.
+    """
+    found = list(wirings)
+    for part, wanted in names.items():
+        if wanted is None:
+            continue
+        known = [getattr(wiring, part) for wiring in found]
+        found = [wiring for wiring in found if _folded(getattr(wiring, part)) == _folded(wanted)]
+        if not found:
+            raise WiringError(f"No {part} {wanted!r} is among them. {nearest(wanted, known or ['none'])}")
+    return found
 
 
 def passthru_wiring(

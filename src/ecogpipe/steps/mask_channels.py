@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,54 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.electrodes.channels import read_channels
-from ecogpipe.electrodes.faults import SiteNumbers, check_thresholds, fault_reasons, find_faults
-from ecogpipe.electrodes.masks import combine, read_manual_mask, write_mask
+from ecogpipe.electrodes.channels import ChannelTable, read_channels
+from ecogpipe.electrodes.faults import (
+    SiteNumbers,
+    check_thresholds,
+    fault_reasons,
+    find_faults,
+    neighbour_correlation,
+)
+from ecogpipe.electrodes.masks import combine, mask_files, read_manual_mask, write_mask
 from ecogpipe.errors import FormatError, MaskError
+from ecogpipe.formats.mask_files import read_mask_arrays
+from ecogpipe.layout import read_acquisition
 from ecogpipe.outputs import provenance
+from ecogpipe.steps.scan import CORRELATION, NUMBERS
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 1
+REVISION: int = 2
 
-_NUMBERS = ("mean", "std", "min", "max", "hf_rms", "flat_fraction", "rail_fraction", "n_nonfinite")
+_NUMBERS = (
+    "mean",
+    "std",
+    "min",
+    "max",
+    "drift",
+    "hf_rms",
+    "line50_rms",
+    "line60_rms",
+    "flat_fraction",
+    "stuck_fraction",
+    "rail_fraction",
+    "n_nonfinite",
+)
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Scanned:
+    """What the scan knows of a recording: numbers by name over all channels, and the correlation of the first ones."""
+
+    numbers: dict[str, Floats]
+    correlation: npt.NDArray[np.float32]
+    n_changes: int
+    n_samples: int
+    sha256: str
+    units: str
+    line_frequency: int | None
 
 
 def mask_channels(
@@ -62,45 +100,99 @@ def mask_channels(
     """
     thresholds = check_thresholds(automatic)
     table = read_channels(channels)
-    scanned, n_samples, sha256 = _read_scan(scan)
-    if scanned["std"].size != len(table):
+    scanned = _read_scan(scan)
+    if scanned.numbers["std"].size != len(table):
         raise MaskError(
-            f"{scan}: has {scanned['std'].size} channels but {channels} has {len(table)}; "
+            f"{scan}: has {scanned.numbers['std'].size} channels but {channels} has {len(table)}; "
             "they are not of the same recording: run scan and map_channels again."
         )
-    at_sites = {name: values[table.electrode_channels] for name, values in scanned.items()}
-    at_sites["nonfinite_fraction"] = at_sites.pop("n_nonfinite") / max(n_samples, 1)
-    reasons = fault_reasons(find_faults(_site_numbers(at_sites), thresholds), table.chan_map)
+    at_sites = _at_sites(scanned, table)
+    faults = find_faults(_site_numbers(at_sites, scanned), thresholds)
     name = recording.rpartition("/")[2]
-    decisions = [] if manual is None else read_manual_mask(manual, name, table)
-    inputs = [scan, channels] if manual is None else [scan, channels, manual]
+    decisions = [] if manual is None else read_manual_mask(manual, name, table, read_mask_arrays)
+    inputs = [scan, channels] if manual is None else [scan, channels, manual, *mask_files(manual)]
     settings = {"recording": recording, "automatic": thresholds}
-    header = {
+    header: dict[str, Any] = {
         "recording": recording,
         "thresholds": thresholds,
-        "signal_sha256": sha256,
+        "line_frequency": scanned.line_frequency,
+        "diagnostics": _summarise_diagnostics(scanned, table),
+        "signal_sha256": scanned.sha256,
         "provenance": provenance("mask_channels", REVISION, inputs, settings, mask.parent),
     }
-    decided = combine(table, reasons, decisions, at_sites, header)
+    decided = combine(table, fault_reasons(faults, table.chan_map), decisions, at_sites, header)
     logger.info("%s: %d of %d electrode channels kept", mask, decided.keep.sum(), len(decided))
+    for line in header["diagnostics"]:
+        logger.info("%s", diagnostic_text(line))
     return write_mask(mask, decided)
 
 
-def _read_scan(path: Path) -> tuple[dict[str, npt.NDArray[np.float64]], int, str]:
+def diagnostic_text(line: Mapping[str, Any]) -> str:
+    """Return one diagnostic column of a mask's header ``diagnostics`` in words."""
+    units = line["units"]
+    return (
+        f"diagnostic column {line['daq_column']}: level {line['level']:.4g} {units} "
+        f"({line['lowest']:.4g} to {line['highest']:.4g}), drift {line['drift_per_hour']:+.3g} {units} per hour"
+    )
+
+
+def _read_scan(path: Path) -> _Scanned:
     try:
         with h5py.File(path, "r", locking=False) as file:
-            numbers = {name: np.asarray(file[f"channels/{name}"][()], dtype=np.float64) for name in _NUMBERS}
-            return numbers, int(file.attrs["n_samples"]), str(file.attrs["sha256"])
+            acquisition = read_acquisition(file)
+            return _Scanned(
+                numbers={name: np.asarray(file[f"{NUMBERS}/{name}"][()], dtype=np.float64) for name in _NUMBERS},
+                correlation=file[CORRELATION][()],
+                n_changes=int(file[CORRELATION].attrs["n_changes"]),
+                n_samples=int(file.attrs["n_samples"]),
+                sha256=str(file.attrs["sha256"]),
+                units=acquisition.units,
+                line_frequency=acquisition.overrides.get("line_frequency"),
+            )
     except (OSError, KeyError) as error:
         raise FormatError(f"{path}: is no scan of a recording ({error}); run scan again.") from error
 
 
-def _site_numbers(at_sites: Mapping[str, Any]) -> SiteNumbers:
+def _at_sites(scanned: _Scanned, table: ChannelTable) -> dict[str, Floats]:
+    """Return the numbers of the electrode channels, by the names that mask.tsv has."""
+    electrodes = table.electrode_channels
+    numbers = {name: values[electrodes] for name, values in scanned.numbers.items()}
+    numbers["nonfinite_fraction"] = numbers.pop("n_nonfinite") / max(scanned.n_samples, 1)
+    between_sites = scanned.correlation[np.ix_(electrodes, electrodes)]
+    return numbers | {"neighbour_correlation": neighbour_correlation(between_sites, table.chan_map)}
+
+
+def _site_numbers(at_sites: Mapping[str, Floats], scanned: _Scanned) -> SiteNumbers:
+    line_frequency = scanned.line_frequency
+    unknown: Floats = np.full_like(at_sites["std"], np.nan)
     return SiteNumbers(
         std=at_sites["std"],
         minimum=at_sites["min"],
         maximum=at_sites["max"],
         hf_rms=at_sites["hf_rms"],
         rail_fraction=at_sites["rail_fraction"],
+        stuck_fraction=at_sites["stuck_fraction"],
         nonfinite_fraction=at_sites["nonfinite_fraction"],
+        line_rms=unknown if line_frequency is None else at_sites[f"line{line_frequency}_rms"],
+        neighbour_correlation=at_sites["neighbour_correlation"],
+        n_changes=scanned.n_changes,
     )
+
+
+def _summarise_diagnostics(scanned: _Scanned, table: ChannelTable) -> list[dict[str, Any]]:
+    """Summarise each diagnostic column over its rows, in the units of the acquisition."""
+    summaries = []
+    for column in np.unique(table.daq_column[table.diagnostic_channels]).tolist():
+        rows = table.daq_column == column
+        levels = scanned.numbers["mean"][rows]
+        summaries.append(
+            {
+                "daq_column": column,
+                "level": float(np.median(levels)),
+                "lowest": float(levels.min()),
+                "highest": float(levels.max()),
+                "drift_per_hour": float(np.median(scanned.numbers["drift"][rows])),
+                "units": scanned.units,
+            }
+        )
+    return summaries

@@ -11,20 +11,24 @@ import deflate
 import h5py
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
-from ecogpipe import layout, metrics, outputs
+from ecogpipe import correlation, layout, metrics, outputs
 from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.errors import FormatError, MemoryBlowOutError
 from ecogpipe.params import load_params
 from ecogpipe.progress import progress
 
-REVISION: int = 1
+REVISION: int = 2
 
 Samples = npt.NDArray[Any]
 
 NUMBERS = "channels"
 """Group of scan.h5 with one dataset per number, over all channels."""
+
+CORRELATION = "correlation"
+"""Matrix of scan.h5: how alike the channels are that are no BNC lines."""
 
 _CHUNK_BYTES = 1_000_000
 _SHARE = 4
@@ -44,6 +48,8 @@ def scan(raw: Path, scan: Path) -> Path:
           ``n_samples``, ``provenance``;
         - ``/channels/<number>`` for each of `metrics.NUMBERS`, float64 over all channels, in the units of the
           acquisition (slope * raw + intercept);
+        - ``/correlation``, float32, of the slow changes of the electrode and diagnostic channels with each other, and
+          its attribute ``n_changes`` (see `ecogpipe.correlation`);
         - ``/bnc``, the raw samples of the BNC columns (rows, time) at the full rate, and ``/bnc_channels``.
 
     Returns
@@ -58,18 +64,22 @@ def scan(raw: Path, scan: Path) -> Path:
     MemoryBlowOutError
         If the memory limit does not hold the blocks that the numbers are made from.
     """
-    with open_raw(raw) as recording, outputs.whole_hdf5(scan) as file:
+    with open_raw(raw) as recording, outputs.whole_hdf5(scan) as file, threadpool_limits(1, user_api="blas"):
         acquisition = recording.acquisition
-        _check_memory(acquisition.n_channels, recording.source.dtype)
+        _check_memory(acquisition, recording.source.dtype)
         layout.write_acquisition(file, acquisition)
         file.attrs["n_samples"] = recording.n_samples
-        numbers = metrics.FrameNumbers(acquisition.n_channels)
+        rate, n_compared = float(acquisition.rate), _n_compared(acquisition)
+        numbers = metrics.FrameNumbers(acquisition.n_channels, rate, n_compared)
         digest, lines = _Digest(), _BncRows(file, recording)
         _feed(recording, numbers, (digest, lines), label=f"scan {raw.parent.name}")
         lines.finish()
         file.attrs["sha256"] = digest.result()
         for name, values in metrics.in_units(numbers.result(), acquisition.slope, acquisition.intercept).items():
             file[f"{NUMBERS}/{name}"] = values
+        n_changes = numbers.correlation.n_changes
+        file[CORRELATION] = numbers.correlation.result()
+        file[CORRELATION].attrs["n_changes"] = n_changes
         inputs = [raw, *(part.path for part in recording.parts if part.path.resolve() != raw.resolve())]
         layout.write_provenance(file, outputs.provenance("scan", REVISION, inputs, {}, scan.parent))
     return scan
@@ -134,15 +144,26 @@ class _Digest:
         return self._hash.hexdigest()
 
 
-def _check_memory(n_channels: int, dtype: np.dtype[Any]) -> None:
-    needed = metrics.working_bytes(n_channels, dtype)
-    limit = load_params().memory_limit
-    if needed > limit // _SHARE:
-        raise MemoryBlowOutError(
-            f"Scanning takes {metrics.FRAMES} frames of {n_channels} channels at a time, which is {needed} bytes: "
-            f"more than a quarter of the memory limit of {limit} bytes. Raise the limit to {_SHARE * needed} bytes, or "
-            "give the job more memory."
-        )
+def _n_compared(acquisition: layout.Acquisition) -> int:
+    """Count the channels before the BNC lines."""
+    return acquisition.n_rows * acquisition.n_columns
+
+
+def _check_memory(acquisition: layout.Acquisition, dtype: np.dtype[Any]) -> None:
+    n_channels = acquisition.n_channels
+    for what, needed in (
+        (
+            f"{metrics.FRAMES} frames of {n_channels} channels at a time",
+            metrics.working_bytes(n_channels, dtype, float(acquisition.rate)),
+        ),
+        ("the correlations of all channels", correlation.working_bytes(_n_compared(acquisition))),
+    ):
+        limit = load_params().memory_limit
+        if needed > limit // _SHARE:
+            raise MemoryBlowOutError(
+                f"Scanning takes {what}, which is {needed} bytes: more than a quarter of the memory limit of {limit} "
+                f"bytes. Raise the limit to {_SHARE * needed} bytes, or give the job more memory."
+            )
 
 
 class _BncRows:

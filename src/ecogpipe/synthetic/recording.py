@@ -25,6 +25,8 @@ _WAVE_HZ = 5.0
 _DRIFT_MICROVOLTS = 40.0
 _SITE_NOISE_MICROVOLTS = 3.0
 _FAULTY_NOISE_MICROVOLTS = 500.0
+_FAULTY_LINE_MICROVOLTS = 150.0
+_DISCONNECTED_MICROVOLTS = 40.0
 _LEAKAGE_VOLTS = 0.02
 _DIAGNOSTIC_NOISE_VOLTS = 1e-4
 _TTL_VOLTS = 5.0
@@ -47,16 +49,23 @@ class Faults:
         Sites that stay at 0 V.
     noisy_sites : tuple of (row, column)
         Sites with 500 microvolts (rms) of white noise on top.
-    dead_columns : tuple of int
-        Array columns of which every site stays at 0 V.
+    dead_columns, dead_rows : tuple of int
+        Array columns and rows of which every site stays at 0 V.
     saturated : tuple of (row, column)
         Sites that sit at the +10 V rail for a fifth of the time, in four stretches.
+    disconnected : tuple of (row, column)
+        Sites that carry line noise and 40 microvolts (rms) of white noise, and nothing of the brain.
+    humming : tuple of (row, column)
+        Sites with 150 microvolts of line noise on top.
     """
 
     dead_sites: tuple[Site, ...] = ()
     noisy_sites: tuple[Site, ...] = ()
     dead_columns: tuple[int, ...] = ()
     saturated: tuple[Site, ...] = ()
+    dead_rows: tuple[int, ...] = ()
+    disconnected: tuple[Site, ...] = ()
+    humming: tuple[Site, ...] = ()
 
 
 class SyntheticRecording:
@@ -140,8 +149,10 @@ class SyntheticRecording:
     def _plant(self, faults: Faults) -> None:
         grid = self.wiring.grid
         self._dead = np.isin(self._site_columns, _inside(faults.dead_columns, grid[1]))
+        self._dead |= np.isin(self._site_rows, _inside(faults.dead_rows, grid[0]))
         self._dead |= np.isin(np.arange(grid[0] * grid[1]), _flat(faults.dead_sites, grid))
         self._noisy, self._saturated = _flat(faults.noisy_sites, grid), _flat(faults.saturated, grid)
+        self._disconnected, self._humming = _flat(faults.disconnected, grid), _flat(faults.humming, grid)
 
     def _draw_truth(self, rng: np.random.Generator) -> None:
         n_sites, seconds = len(self.site_channels), self.n_samples / self.rate
@@ -229,9 +240,15 @@ class SyntheticRecording:
         microvolts += _TONE_MICROVOLTS * np.sin(self._cycles[:, None] * turns + self._tone_phases[:, None])
         microvolts += _WAVE_MICROVOLTS * np.sin(self._wave_cycles * turns - self._wave_phases[:, None])
         seconds = times / self.rate
-        microvolts += _LINE_MICROVOLTS * np.sin(2 * np.pi * LINE_HZ * seconds)
+        line = np.sin(2 * np.pi * LINE_HZ * seconds)
+        microvolts += _LINE_MICROVOLTS * line
+        microvolts[self._humming] += _FAULTY_LINE_MICROVOLTS * line[self._humming]
         drift_phases = 2 * np.pi * self._drift_hz[:, None] * seconds + self._drift_phases[:, None]
         microvolts += _DRIFT_MICROVOLTS * np.sin(drift_phases)
+        disconnected = self._disconnected
+        microvolts[disconnected] = (
+            _DISCONNECTED_MICROVOLTS * noise[disconnected] + _LINE_MICROVOLTS * line[disconnected]
+        )
         volts = self.gain * 1e-6 * microvolts
         position = frames / self.n_samples * _SATURATED_STRETCHES % 1
         volts[np.ix_(self._saturated, position >= 1 - _SATURATED_SHARE)] = RAIL_VOLTS

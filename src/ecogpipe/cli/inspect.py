@@ -1,0 +1,142 @@
+"""``ecogpipe inspect``: what a file of a recording is, which wirings fit it, and the map as a grid."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from ecogpipe.cli.commands import Commands, print_columns, print_grid
+from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, named_wirings, passthru_wiring
+from ecogpipe.errors import EcogpipeError, FormatError, WiringError
+from ecogpipe.formats import Header, read_header
+from ecogpipe.formats.header import first_line
+from ecogpipe.recordings import CHANNEL_OVERRIDES, parse_overrides
+
+_LONGEST, _MOST = 100, 60
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "inspect",
+        help="say what a file is, and which wirings fit it",
+        description="Prints what a recording's file is and holds, which wirings fit its channels, and, for one wiring, "
+        "the channel of every site. The file is only read, and its samples are not.",
+        epilog='example: ecogpipe inspect raw/test_001.mat --declare "units: V; n_bncs: 2" --electrode actv_64',
+    )
+    parser.add_argument("file", type=Path)
+    for name in ("daq", "headstage", "electrode"):
+        parser.add_argument(f"--{name}", help="show the map of the wiring with this name")
+    parser.add_argument(
+        "--declare", default="", metavar="OVERRIDES", help='as in recordings.tsv: "sampling_rate: 1000; units: V"'
+    )
+    parser.set_defaults(execute=_execute)
+
+
+def _execute(arguments: argparse.Namespace) -> int:
+    path: Path = arguments.file
+    declared = parse_overrides(arguments.declare, "--declare")
+    header = _read(path, {name: value for name, value in declared.items() if name not in CHANNEL_OVERRIDES})
+    _print_facts(_facts(header))
+    for title, lines in (("notes", header.acquisition.notes), ("properties", list(_properties(header)))):
+        if lines:
+            print(f"\n{title}")
+            print("\n".join(f"  {line}" for line in lines))
+    names = {name: getattr(arguments, name) for name in ("daq", "headstage", "electrode")}
+    _print_wirings(header, names)
+    return 0
+
+
+def _read(path: Path, declared: dict[str, object]) -> Header:
+    """Read the header; whatever a damaged file makes of a dependency ends as one sentence."""
+    try:
+        return read_header(path, declared)
+    except EcogpipeError:
+        raise
+    except Exception as error:
+        raise FormatError(f"{path}: cannot be read ({first_line(error)}); it is damaged, get it again.") from error
+
+
+def _print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    print_columns([fact for fact in facts if fact[1]])
+
+
+def _facts(header: Header) -> list[tuple[str, str]]:
+    acquisition, status = header.acquisition, header.path.stat()
+    time_first = bool(header.parts) and header.parts[0].time_first
+    scale = f"{acquisition.units}, value = {acquisition.slope:g} * raw + {acquisition.intercept:g}"
+    changed = datetime.fromtimestamp(status.st_mtime, UTC)
+    return [
+        ("file", str(header.path)),
+        ("format", f"{header.kind}, {'linked' if header.parts else 'copied'} by ingest"),
+        ("bytes", f"{status.st_size:,}, last changed {changed:%Y-%m-%d %H:%M:%S} UTC"),
+        (
+            "channels",
+            f"{acquisition.n_channels} = {acquisition.n_rows} rows x ({acquisition.n_columns} DAQ columns of the "
+            f"electrode + {acquisition.n_bncs} BNC)",
+        ),
+        (
+            "samples",
+            f"{header.n_samples:,} of {header.dtype}, {'time x channels' if time_first else 'channels x time'}",
+        ),
+        ("rate", f"{float(acquisition.rate):.10g} Hz"),
+        ("duration", f"{float(header.n_samples / acquisition.rate):.3f} s"),
+        ("start", acquisition.start_time or "not known"),
+        ("units", scale),
+        ("declared", "; ".join(f"{name}: {value}" for name, value in acquisition.overrides.items())),
+    ]
+
+
+def _properties(header: Header) -> Iterator[str]:
+    """Yield what the file says of itself, a line for each, cut where it is long."""
+    info = header.acquisition.info
+    for name, value in list(info.items())[:_MOST]:
+        text = " ".join(str(value).split())
+        text = "".join(letter if letter.isprintable() else "?" for letter in f"{name}: {text}")
+        yield text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    if len(info) > _MOST:
+        yield f"... and {len(info) - _MOST} more"
+
+
+def _print_wirings(header: Header, names: dict[str, str | None]) -> None:
+    acquisition = header.acquisition
+    n_rows, n_columns = acquisition.n_rows, acquisition.n_columns
+    user_tables = Path("config", "wiring")
+    known = known_wirings(user_tables if user_tables.is_dir() else None)
+    fitting = [wiring for wiring in known if wiring.fits(n_rows, n_columns)]
+    print(f"\nwirings that fit {n_rows} rows and {n_columns} DAQ columns of the electrode")
+    passthru = passthru_wiring(n_rows, n_columns, None, None)
+    for wiring in (*fitting, passthru):
+        print(f"  {_name(wiring)}: {_description(wiring)}")
+    if any(name is not None and is_passthru(name) for name in names.values()):
+        chosen = [passthru]
+    elif any(names.values()) or len({_map(wiring) for wiring in fitting}) == 1:
+        chosen = named_wirings(fitting or [passthru], **names)
+    else:
+        return
+    if len({_map(wiring) for wiring in chosen}) > 1:
+        raise WiringError(
+            f"{len(chosen)} wirings that fit have such a name: {'; '.join(map(_name, chosen))}; give --daq and "
+            "--headstage too."
+        )
+    print(f"\nchannel of every site, {_name(chosen[0])}")
+    channels, rows, columns = chosen[0].sites()
+    grid = np.full(chosen[0].grid, -1)
+    grid[rows, columns] = channels
+    print_grid(grid.astype(str).tolist())
+
+
+def _name(wiring: Wiring) -> str:
+    return wiring.daq if is_passthru(wiring.daq) else " / ".join(wiring.names)
+
+
+def _description(wiring: Wiring) -> str:
+    gain = "gain to be declared" if wiring.gain is None else f"gain {wiring.gain:g}"
+    pitch = "not known" if wiring.pitch_mm is None else "{:g} x {:g} mm".format(*wiring.pitch_mm)
+    return f"grid {wiring.grid[0]} x {wiring.grid[1]}, {gain}, pitch {pitch}"
+
+
+def _map(wiring: Wiring) -> tuple[object, ...]:
+    return wiring.grid, wiring.array_column_to_daq_column, wiring.array_row_to_daq_row

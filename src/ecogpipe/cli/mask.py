@@ -1,0 +1,138 @@
+"""``ecogpipe mask``: shows which sites of a recording are masked and why, and adds a person's own decisions."""
+
+import argparse
+from collections.abc import Iterator
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from ecogpipe.cli.commands import Commands, print_columns, print_grid
+from ecogpipe.electrodes.channels import read_channels
+from ecogpipe.electrodes.masks import (
+    MANUAL,
+    MaskTable,
+    add_to_manual_mask,
+    check_manual_mask,
+    decide,
+    new_row,
+    read_mask,
+)
+from ecogpipe.errors import MaskError, SettingsError, nearest
+from ecogpipe.formats.mask_files import read_mask_arrays
+from ecogpipe.recordings import Recording, manual_mask_path, read_recordings
+
+_EVERY = "*"
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "mask",
+        help="show the mask of a recording, drop or keep sites",
+        description="Shows which sites of a recording are masked, and why. With --drop or --keep it adds rows to "
+        "config/masks/<subject>/<session>.tsv; the next `ecogpipe run` uses them.",
+        epilog='example: ecogpipe mask test_001 --drop "site 3,4" --drop "column 7" --reason "loose cable"',
+    )
+    parser.add_argument("recording", help="its name in the table, or subject/session/recording")
+    for word, meaning in (("drop", "not to be used"), ("keep", "to be used, whatever the automatic rule says")):
+        parser.add_argument(
+            f"--{word}",
+            dest="decisions",
+            action="append",
+            default=[],
+            type=partial(_decision, word),
+            metavar="WHAT",
+            help=f'{meaning}: "site 3,4", "channel 12", "row 2", "column 7", "daq_row 0", "daq_column 5", "file NAME"',
+        )
+    parser.add_argument("--reason", default="", help="why; needed with --drop")
+    parser.add_argument("--every", action="store_true", help="of every recording of the session")
+    parser.add_argument("--directory", type=Path, default=Path(), help="study folder (default: this one)")
+    parser.set_defaults(execute=_execute)
+
+
+def _decision(word: str, text: str) -> tuple[str, str]:
+    return word, text
+
+
+def _execute(arguments: argparse.Namespace) -> int:
+    study: Path = arguments.directory
+    recordings = read_recordings(study / "config" / "recordings.tsv", study)
+    recording = _find(recordings, arguments.recording)
+    results = study / "results" / recording.full_name
+    if not arguments.decisions:
+        _show(recording.full_name, results)
+        return 0
+    manual = manual_mask_path(study / "config" / "masks", recording.subject, recording.session)
+    names = [other.recording for other in recordings if _session(other) == _session(recording)]
+    if manual.exists():
+        check_manual_mask(manual, names)
+    rows = [
+        new_row(_EVERY if arguments.every else recording.recording, text, word, arguments.reason)
+        for word, text in arguments.decisions
+    ]
+    if (results / "channels.tsv").exists():
+        _check_sites(rows, manual, results)
+    add_to_manual_mask(manual, rows)
+    print(f"{manual}: added, to be used by the next `ecogpipe run`:")
+    print_columns([tuple(row.values()) for row in rows])
+    return 0
+
+
+def _find(recordings: list[Recording], name: str) -> Recording:
+    found = [recording for recording in recordings if name in (recording.recording, recording.full_name)]
+    if len(found) == 1:
+        return found[0]
+    full_names = [recording.full_name for recording in found or recordings]
+    if found:
+        raise SettingsError(f"Several recordings are called {name!r}; write one of {', '.join(full_names)}.")
+    known = [*full_names, *(recording.recording for recording in recordings)]
+    raise SettingsError(f"There is no recording {name!r} in the study. {nearest(name, known)}")
+
+
+def _session(recording: Recording) -> tuple[str, str]:
+    return recording.subject, recording.session
+
+
+def _check_sites(rows: list[dict[str, str]], manual: Path, results: Path) -> None:
+    """Refuse rows that name what is not on the array, before they are written."""
+    table = read_channels(results / "channels.tsv")
+    for row in rows:
+        decide(f"{row['what']} {row['which']}", row, table, manual.parent, read_mask_arrays)
+
+
+def _show(name: str, results: Path) -> None:
+    path = results / "mask.tsv"
+    if not path.exists():
+        raise MaskError(f"{path}: {name} has no mask yet; run `ecogpipe run` first.")
+    mask, table = read_mask(path), read_channels(results / "channels.tsv")
+    print(f"{name}: {mask.keep.sum()} of {len(mask)} sites in use\n")
+    signs = np.full(table.grid, " ")
+    signs[mask.site_row, mask.site_column] = [_sign(*decided) for decided in zip(mask.keep, mask.origins, strict=True)]
+    print_grid(signs.tolist())
+    print("\n.  in use   x  dropped by the automatic rule   X  dropped by a person   K  kept by a person\n")
+    told = list(_reasons(mask))
+    if told:
+        print_columns(told)
+
+
+def _sign(keep: bool, origin: str) -> str:
+    if origin == MANUAL:
+        return "K" if keep else "X"
+    return "." if keep else "x"
+
+
+def _reasons(mask: MaskTable) -> Iterator[tuple[str, str, str]]:
+    """Yield sites, origin and reason, sites of one row or column fault together."""
+    decided = [position for position in range(len(mask)) if mask.origins[position]]
+    heads = [mask.reasons[position].partition(":")[0] for position in range(len(mask))]
+    decided.sort(key=lambda position: (mask.origins[position], heads[position], mask.site_row[position]))
+    for _, group in groupby(decided, key=lambda position: (mask.origins[position], heads[position])):
+        members = list(group)
+        if len(members) > 1 and (heads[members[0]].split()[-2:-1] in (["row"], ["column"])):
+            yield f"{len(members)} sites", mask.origins[members[0]], heads[members[0]]
+            continue
+        for position in members:
+            site = f"site {mask.site_row[position]},{mask.site_column[position]} (channel {mask.channel[position]})"
+            yield site, mask.origins[position], mask.reasons[position]

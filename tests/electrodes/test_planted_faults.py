@@ -1,0 +1,149 @@
+"""Every kind of planted fault is found and named on every known array, and nothing else, whatever the seed."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy.signal import lfilter
+from threadpoolctl import threadpool_limits
+
+from ecogpipe.electrodes.channel_map import ChannelMap
+from ecogpipe.electrodes.channels import channel_table
+from ecogpipe.electrodes.faults import (
+    AUTOMATIC_DEFAULTS,
+    SiteNumbers,
+    check_thresholds,
+    fault_reasons,
+    find_faults,
+    neighbour_correlation,
+)
+from ecogpipe.electrodes.wiring import Wiring, known_wirings
+from ecogpipe.metrics import FrameBlocks, FrameNumbers
+
+Signal = npt.NDArray[np.float64]
+
+RATE, SECONDS, RAIL_UV, LINE_HZ = 500, 6.2, 1e6, 60
+N_SAMPLES = int(RATE * SECONDS)
+SECONDS_OF = np.arange(N_SAMPLES) / RATE
+SEEDS = range(20)
+
+
+def brain_signals(rng: np.random.Generator, chan_map: ChannelMap) -> Signal:
+    """Microvolts per site: slow sources that neighbours share, activity and drift of its own, line, amplifier noise."""
+    places = np.stack(chan_map.to_mat(), axis=1) / max(chan_map.geometry)
+    n_sites = len(chan_map)
+    sources = lfilter([1], [1, -0.97], rng.normal(size=(12, N_SAMPLES)))
+    centres = rng.uniform(0, 1, (12, 2))
+    distances = np.linalg.norm(places[:, None] - centres, axis=2)
+    signals: Signal = np.exp(-((distances / 0.4) ** 2)) @ (10 * sources)
+    noise = rng.normal(size=(n_sites, N_SAMPLES))
+    signals += 5 * lfilter([1], [1, -0.9], noise) + 3 * noise[:, ::-1]
+    signals += 10 * np.sin(2 * np.pi * LINE_HZ * SECONDS_OF)
+    turns = 2 * np.pi * 0.1 * SECONDS_OF
+    signals += rng.normal(0, 20, (n_sites, 3)) @ np.stack([np.sin(turns), np.cos(turns), np.full(N_SAMPLES, 50.0)])
+    return signals
+
+
+def dead(signal: Signal, rng: np.random.Generator, typical: float) -> Signal:
+    return 0.02 * typical * rng.normal(size=signal.shape)
+
+
+def noisy(signal: Signal, rng: np.random.Generator, typical: float) -> Signal:
+    return signal + rng.uniform(4, 20) * typical * rng.normal(size=signal.shape)
+
+
+def railed(signal: Signal, rng: np.random.Generator, typical: float) -> Signal:
+    start, length = rng.integers(N_SAMPLES // 2), N_SAMPLES // rng.integers(3, 20)
+    return np.where((start <= SECONDS_OF * RATE) & (start + length > SECONDS_OF * RATE), RAIL_UV, signal)
+
+
+def disconnected(signal: Signal, rng: np.random.Generator, typical: float) -> Signal:
+    noise = rng.uniform(0.4, 1.0) * typical * rng.normal(size=signal.shape)
+    return noise + 0.3 * typical * np.sin(2 * np.pi * LINE_HZ * SECONDS_OF)
+
+
+def humming(signal: Signal, rng: np.random.Generator, typical: float) -> Signal:
+    return signal + 2.2 * typical * np.sin(2 * np.pi * LINE_HZ * SECONDS_OF)
+
+
+def stuck(signal: Signal, rng: np.random.Generator, typical: float) -> Signal:
+    start = rng.integers(N_SAMPLES // 5)
+    return np.where(np.abs(np.arange(N_SAMPLES) - start - 1600) < 1200, signal[..., [start]], signal)
+
+
+def not_finite(signal: Signal, rng: np.random.Generator, typical: float) -> Signal:
+    return np.where(rng.random(signal.shape) < 0.05, np.nan, signal)
+
+
+PLANTED: dict[str, Callable[[Signal, np.random.Generator, float], Signal]] = {
+    "dead": dead,
+    "noisy": noisy,
+    "railed": railed,
+    "disconnected": disconnected,
+    "line noise": humming,
+    "stuck": stuck,
+    "not finite": not_finite,
+}
+
+
+def plant(signals: Signal, chan_map: ChannelMap, rng: np.random.Generator, seed: int) -> dict[int, str]:
+    """Plant each kind at one site, and one kind on a whole column or row; returns the names they must be given."""
+    typical = float(np.median(signals.std(axis=1)))
+    axis, name = ((1, "column"), (0, "row"))[seed % 2]
+    line = int(rng.integers(chan_map.geometry[axis]))
+    on_line = np.flatnonzero(chan_map.to_mat()[axis] == line)
+    kinds = list(PLANTED)
+    kind = kinds[seed // 2 % len(kinds)]
+    signals[on_line] = PLANTED[kind](signals[on_line], rng, typical)
+    expected = {int(channel): f"{kind} {name} {line}" for channel in on_line}
+    elsewhere = rng.choice(np.setdiff1d(np.arange(len(chan_map)), on_line), len(kinds), replace=False)
+    for channel, kind in zip(elsewhere.tolist(), kinds, strict=True):
+        signals[channel] = PLANTED[kind](signals[channel], rng, typical)
+        expected[channel] = kind
+    return expected
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with threadpool_limits(1):
+        yield
+
+
+def reasons_of(signals: Signal, chan_map: ChannelMap) -> list[str]:
+    numbers, blocks = FrameNumbers(len(signals), RATE, len(signals)), FrameBlocks(len(signals), signals.dtype)
+    for frames in (*blocks.push(signals), *blocks.rest()):
+        numbers.update(frames)
+    found, correlation = numbers.result(), numbers.correlation
+    sites = SiteNumbers(
+        std=found["std"],
+        minimum=found["min"],
+        maximum=found["max"],
+        hf_rms=found["hf_rms"],
+        rail_fraction=found["rail_fraction"],
+        stuck_fraction=found["stuck_fraction"],
+        nonfinite_fraction=found["n_nonfinite"] / N_SAMPLES,
+        line_rms=found[f"line{LINE_HZ}_rms"],
+        neighbour_correlation=neighbour_correlation(correlation.result(), chan_map),
+        n_changes=correlation.n_changes,
+    )
+    return fault_reasons(find_faults(sites, check_thresholds(AUTOMATIC_DEFAULTS)), chan_map)
+
+
+@pytest.mark.parametrize("wiring", known_wirings(), ids=lambda wiring: "/".join(wiring.names))
+def test_all_planted_faults_and_no_others_are_found_in_20_seeds(wiring: Wiring) -> None:
+    chan_map = channel_table(wiring, n_bncs=0).chan_map
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        signals = brain_signals(rng, chan_map)
+        expected = plant(signals, chan_map, rng, seed)
+        found = {
+            channel: reason.partition(":")[0] for channel, reason in enumerate(reasons_of(signals, chan_map)) if reason
+        }
+        assert found == expected, f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_healthy_array_has_no_faults(seed: int) -> None:
+    chan_map = ChannelMap(range(396), (22, 18))
+    assert not any(reasons_of(brain_signals(np.random.default_rng(seed), chan_map), chan_map))
