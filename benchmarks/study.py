@@ -2,8 +2,8 @@
 
 python benchmarks/study.py [--recordings 1000] [--finished 100]
 
-The large study is planned beside a bare workflow of as many jobs. Of the finished one, one recording is really made; the
-others are copies of it, which Snakemake is told to take for its own.
+The large study is planned beside a bare workflow of as many jobs. Of the finished one, one recording is really made;
+the others are copies of it, which Snakemake is told to take for its own.
 """
 
 import argparse

@@ -40,8 +40,8 @@ def _reason(recording: Recording, results: Path, table: str) -> str | None:
     made_with, declared = _declared_in(raw), to_json(recording.acquisition_overrides)
     if made_with != declared:
         return sentence + (
-            f"the copy in {raw} was made with the overrides {made_with}, not {declared}: put the file back, or undo the "
-            "change in the column overrides."
+            f"the copy in {raw} was made with the overrides {made_with}, not {declared}: put the file back, or undo "
+            "the change in the column overrides."
         )
     return None
 

@@ -11,10 +11,13 @@ import yaml
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import SettingsError, WiringError, nearest
-from ecogpipe.settings import check_row
+from ecogpipe.settings import check_row, load_schema
 from ecogpipe.tsv import read_tsv
 
 COLUMNS = ("subject", "session", "recording", "files", "daq", "headstage", "electrode", "bnc", "overrides")
+
+BLANK = "FILL_IN"
+"""What stands in a cell that only a person can fill; a table that still holds it is refused."""
 
 CHANNEL_OVERRIDES = ("gain", "pitch_mm", "bnc_numbering")
 """Overrides that the step map_channels uses; all others are for ingest."""
@@ -142,6 +145,7 @@ def _check_unique(recordings: list[Recording], path: Path) -> None:
 
 def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
     cells = {column: cell.strip() for column, cell in row.items()}
+    _refuse_blanks(cells, where)
     parsed: dict[str, Any] = cells | {
         "files": list(_split(cells["files"], ";")),
         "bnc": [_parse_bnc_line(line, where) for line in _split(cells["bnc"], ",")],
@@ -156,6 +160,13 @@ def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
     parsed["files"] = tuple(study / file for file in parsed["files"])
     parsed["bnc"] = tuple(BncLine(**line) for line in parsed["bnc"])
     return Recording(**parsed)
+
+
+def _refuse_blanks(cells: dict[str, str], where: str) -> None:
+    for column, cell in cells.items():
+        if BLANK in cell:
+            meaning = load_schema("recordings")["properties"][column]["description"]
+            raise SettingsError(f"{where}: {column} holds {BLANK}, a blank that only you can fill. {meaning}")
 
 
 def _split(cell: str, separator: str) -> Iterator[str]:

@@ -14,8 +14,31 @@ from ecogpipe.joblog import read_failures
 from ecogpipe.settings import workflow_folder
 
 _LOOKS_ONLY = frozenset(
-    "-n --dry-run --dryrun -h --help -v --version -l --list -t --list-target-rules -D --detailed-summary -S --summary "
-    "--dag --rulegraph --filegraph --lint --report --unlock".split()
+    (
+        "-n",
+        "-np",
+        "-pn",
+        "--dry-run",
+        "--dryrun",
+        "-h",
+        "--help",
+        "-v",
+        "--version",
+        "-l",
+        "--list",
+        "-t",
+        "--list-target-rules",
+        "-D",
+        "--detailed-summary",
+        "-S",
+        "--summary",
+        "--dag",
+        "--rulegraph",
+        "--filegraph",
+        "--lint",
+        "--report",
+        "--unlock",
+    )
 )
 """Arguments with which Snakemake makes nothing of a study, and may do so while another run is at work."""
 

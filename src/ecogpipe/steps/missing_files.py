@@ -1,4 +1,4 @@
-"""The step in place of recordings whose files are not there: it fails, so that the run does not end as if all were well."""
+"""The step in place of recordings whose files are not there: it fails, as a run that leaves them out must."""
 
 import logging
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The step that writes down what the results of a study are made with: the settings and the rows of the table in force."""
+"""The step that writes down what the results of a study are made with: the settings, and the rows of the table."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from ecogpipe.outputs import provenance, whole_file
 
 REVISION: int = 1
 
-_HEADING = "# The settings and the rows of the recordings table that these results were made with, as the last run read them.\n"
+_HEADING = "# The settings and the rows of the recordings table that the last run made these results with.\n"
 
 
 def run_config(config: Mapping[str, Any], recordings: Sequence[Mapping[str, Any]], output: Path) -> Path:
