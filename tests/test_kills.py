@@ -3,8 +3,8 @@
 ECOGPIPE_KILLS says how many runs are killed; the seed of the moments is ECOGPIPE_KILLS_SEED.
 """
 
-import contextlib
 import hashlib
+import logging
 import os
 import random
 import shutil
@@ -17,9 +17,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_workflow import RATE, SET_UP, row, write_study, write_tdms
 
 from ecogpipe.synthetic import SyntheticRecording
+from test_workflow import RATE, SET_UP, row, write_study, write_tdms
+
+logger = logging.getLogger(__name__)
 
 N_KILLS = int(os.environ.get("ECOGPIPE_KILLS", "3"))
 SEED = int(os.environ.get("ECOGPIPE_KILLS_SEED", "1"))
@@ -27,9 +29,10 @@ COMMAND = [sys.executable, "-m", "ecogpipe.cli", "run", "--cores", "2", "--direc
 TINY_MB, ROOMY_MB = 3, 64
 
 
-def start(study: Path) -> subprocess.Popen[str]:
-    log = study.with_name(f"{study.name}.txt").open("w+")
-    return subprocess.Popen([*COMMAND, str(study)], stdout=log, stderr=log, text=True, start_new_session=True)
+def start(study: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*COMMAND, str(study)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def finish(study: Path) -> str:
@@ -45,11 +48,11 @@ def hashes(study: Path) -> dict[str, str]:
     return {str(path.relative_to(study)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def leftovers(study: Path) -> list[Path]:
+def parts(study: Path) -> list[Path]:
     return list((study / "results").rglob(".*.part"))
 
 
-def kill_something(run: subprocess.Popen[str], choose: random.Random) -> str:
+def kill_something(run: subprocess.Popen[bytes], choose: random.Random) -> str:
     """Kill the whole run, or one process of it; returns which."""
     if choose.random() < 0.4:
         os.killpg(run.pid, signal.SIGKILL)
@@ -79,19 +82,26 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], float]:
-    """The hashes of a run that nothing disturbed, and its seconds."""
+def undisturbed(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The hashes of a run that nothing disturbed."""
     study = tmp_path_factory.mktemp("undisturbed") / "study"
     shutil.copytree(pristine, study)
-    begin = time.monotonic()
     finish(study)
-    return hashes(study), time.monotonic() - begin
+    return hashes(study)
+
+
+def wait_for_moment(run: subprocess.Popen[bytes], study: Path, choose: random.Random, n_outputs: int) -> str:
+    """Wait until a run has made a random number of outputs, and a moment more; returns the moment."""
+    n_wanted, seconds = choose.randrange(n_outputs), choose.uniform(0, 3)
+    while len(hashes(study)) < n_wanted and run.poll() is None:
+        time.sleep(0.05)
+    time.sleep(seconds)
+    return f"{n_wanted} outputs and {seconds:.1f} s"
 
 
 def test_atom1_runs_that_are_killed_leave_nothing_half_and_the_next_run_needs_no_help(
-    pristine: Path, undisturbed: tuple[dict[str, str], float], tmp_path: Path
+    pristine: Path, undisturbed: dict[str, str], tmp_path: Path
 ) -> None:
-    expected, seconds = undisturbed
     choose = random.Random(SEED)
     study = tmp_path / "study"
     shutil.copytree(pristine, study)
@@ -99,17 +109,14 @@ def test_atom1_runs_that_are_killed_leave_nothing_half_and_the_next_run_needs_no
         if (study / "results" / "report.html").exists():
             shutil.rmtree(study / "results")
         run = start(study)
-        moment = choose.uniform(0, seconds)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            run.wait(moment)
+        moment = wait_for_moment(run, study, choose, len(undisturbed))
         what = kill_something(run, choose)
         found = hashes(study)
-        print(f"kill {number + 1} after {moment:.1f} s: {what}; {len(found)} of {len(expected)} files, "
-              f"{len(leftovers(study))} leftovers")  # fmt: skip
-        assert found.items() <= expected.items()
+        logger.info("kill %d after %s: %s; %d files, %d parts", number + 1, moment, what, len(found), len(parts(study)))
+        assert found.items() <= undisturbed.items()
     finish(study)
-    assert hashes(study) == expected
-    assert leftovers(study) == []
+    assert hashes(study) == undisturbed
+    assert parts(study) == []
     assert "Nothing to be done" in finish(study)
 
 
@@ -127,18 +134,15 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_atom1_a_full_disk_leaves_nothing_half(
-    pristine: Path, undisturbed: tuple[dict[str, str], float], tiny_disk: Path
-) -> None:
-    expected, _ = undisturbed
+def test_atom1_a_full_disk_leaves_nothing_half(pristine: Path, undisturbed: dict[str, str], tiny_disk: Path) -> None:
     study = tiny_disk / "study"
     shutil.copytree(pristine, study)
     run = subprocess.run([*COMMAND, str(study)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert run.returncode != 0
-    assert hashes(study).items() <= expected.items()
+    assert hashes(study).items() <= undisturbed.items()
     assert "No space left on device" in run.stdout
-    print(run.stdout[-2000:], f"{len(hashes(study))} of {len(expected)} files")
+    logger.info("%d of %d files, then: %s", len(hashes(study)), len(undisturbed), run.stdout[-2000:])
     subprocess.run(["mount", "-o", f"remount,size={ROOMY_MB}m", str(tiny_disk)], check=True)
     finish(study)
-    assert hashes(study) == expected
-    assert leftovers(study) == []
+    assert hashes(study) == undisturbed
+    assert parts(study) == []

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 from snakemake.logging import logger
 
-from ecogpipe.errors import EcogpipeError
+from ecogpipe.errors import EcogpipeError, nearest
 from ecogpipe.joblog import read_failures
 from ecogpipe.originals import find_missing
 from ecogpipe.recordings import Recording, check_wirings, read_recordings
@@ -66,20 +66,18 @@ def as_row(recording: Recording) -> dict:
     }
 
 
-def any_of(names) -> str:
-    """Return a pattern that matches these names and nothing else."""
-    return "|".join(sorted({re.escape(name) for name in names}))
-
-
 wildcard_constraints:
-    subject=any_of(recording.subject for recording in RECORDINGS.values()),
-    session=any_of(recording.session for recording in RECORDINGS.values()),
-    recording=any_of(recording.recording for recording in RECORDINGS.values()),
-    mirror=any_of(config["mirrors"]),
+    subject="[^/]+",
+    session="[^/]+",
+    recording="[^/]+",
+    mirror="[^/.]+",
 
 
 def get_recording(wildcards) -> Recording:
-    return RECORDINGS[f"{wildcards.subject}/{wildcards.session}/{wildcards.recording}"]
+    name = f"{wildcards.subject}/{wildcards.session}/{wildcards.recording}"
+    if name not in RECORDINGS:
+        stop(f"{config['recordings']}: there is no recording {name!r}. {nearest(name, RECORDINGS)}")
+    return RECORDINGS[name]
 
 
 def get_files(wildcards) -> list[str]:
