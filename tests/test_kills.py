@@ -44,8 +44,11 @@ def finish(study: Path) -> str:
 
 def hashes(study: Path) -> dict[str, str]:
     """Return the hash of every file that stands under a final name."""
-    files = [path for path in (study / "results").rglob("*") if path.is_file() and not path.name.startswith(".")]
-    return {str(path.relative_to(study)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(study)): hashlib.sha256(path.read_bytes()).hexdigest() for path in outputs(study)}
+
+
+def outputs(study: Path) -> list[Path]:
+    return [path for path in (study / "results").rglob("*") if path.is_file() and not path.name.startswith(".")]
 
 
 def parts(study: Path) -> list[Path]:
@@ -93,8 +96,8 @@ def undisturbed(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 def wait_for_moment(run: subprocess.Popen[bytes], study: Path, choose: random.Random, n_outputs: int) -> str:
     """Wait until a run has made a random number of outputs, and a moment more; returns the moment."""
     n_wanted, seconds = choose.randrange(n_outputs), choose.uniform(0, 3)
-    while len(hashes(study)) < n_wanted and run.poll() is None:
-        time.sleep(0.05)
+    while len(outputs(study)) < n_wanted and run.poll() is None:
+        time.sleep(0.1)
     time.sleep(seconds)
     return f"{n_wanted} outputs and {seconds:.1f} s"
 
