@@ -64,7 +64,10 @@ def kill_something(run: subprocess.Popen[bytes], choose: random.Random) -> str:
     try:
         tree = psutil.Process(run.pid)
         victim = choose.choice([tree, *tree.children(recursive=True)])
-        what = " ".join(victim.cmdline())[-60:]
+        role = next(
+            (role for role in ("scripts/tmp", "snakemake", "ecogpipe.cli") if role in " ".join(victim.cmdline())), ""
+        )
+        what = f"{victim.name()} {role}"
         victim.kill()
     except psutil.NoSuchProcess:
         return "nothing"
@@ -94,10 +97,15 @@ def undisturbed(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 def wait_for_moment(run: subprocess.Popen[bytes], study: Path, choose: random.Random, n_outputs: int) -> str:
-    """Wait until a run has made a random number of outputs, and a moment more; returns the moment."""
-    n_wanted, seconds = choose.randrange(n_outputs), choose.uniform(0, 3)
+    """Wait until a run has made a random number of further outputs, and a moment more; returns the moment."""
+    n_wanted = choose.randint(len(outputs(study)), n_outputs - 1)
     while len(outputs(study)) < n_wanted and run.poll() is None:
-        time.sleep(0.1)
+        time.sleep(0.05)
+    if choose.random() < 0.5:
+        while not parts(study) and run.poll() is None:
+            time.sleep(0.002)
+        return f"{n_wanted} outputs, in the middle of the next"
+    seconds = choose.uniform(0, 5)
     time.sleep(seconds)
     return f"{n_wanted} outputs and {seconds:.1f} s"
 
