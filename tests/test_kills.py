@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 N_KILLS = int(os.environ.get("ECOGPIPE_KILLS", "3"))
 SEED = int(os.environ.get("ECOGPIPE_KILLS_SEED", "1"))
 COMMAND = [sys.executable, "-m", "ecogpipe.cli", "run", "--cores", "2", "--directory"]
-TINY_MB, ROOMY_MB = 3, 64
+TINY_MB, ROOMY_MB = 8, 64
 
 
 def start(study: Path) -> subprocess.Popen[bytes]:

@@ -13,33 +13,11 @@ from ecogpipe.errors import EcogpipeError, SettingsError
 from ecogpipe.joblog import read_failures
 from ecogpipe.settings import workflow_folder
 
-_LOOKS_ONLY = frozenset(
-    (
-        "-n",
-        "-np",
-        "-pn",
-        "--dry-run",
-        "--dryrun",
-        "-h",
-        "--help",
-        "-v",
-        "--version",
-        "-l",
-        "--list",
-        "-t",
-        "--list-target-rules",
-        "-D",
-        "--detailed-summary",
-        "-S",
-        "--summary",
-        "--dag",
-        "--rulegraph",
-        "--filegraph",
-        "--lint",
-        "--report",
-        "--unlock",
-    )
-)
+_LOOKS_ONLY = frozenset((
+    "-n", "-np", "-pn", "--dry-run", "--dryrun", "-h", "--help", "-v", "--version", "-l", "--list", "-t",
+    "--list-target-rules", "-D", "--detailed-summary", "-S", "--summary", "--dag", "--rulegraph", "--filegraph", "--lint",
+    "--report", "--unlock",
+))  # fmt: skip
 """Arguments with which Snakemake makes nothing of a study, and may do so while another run is at work."""
 
 _ALWAYS = ("--keep-going", "--rerun-incomplete")
@@ -76,7 +54,7 @@ def run_snakemake(arguments: Sequence[str]) -> int:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile"), *arguments]
     if _LOOKS_ONLY.intersection(arguments):
         return _wait_for(command, os.environ)[0]
-    if not (study / "config" / "config.yaml").is_file() and "--configfile" not in arguments:
+    if not (study / "config" / "config.yaml").is_file() and not _names_config(arguments):
         raise SettingsError(f"{study}: there is no study here, as config/config.yaml is missing; begin one with "
                             f"`ecogpipe init {study}`, or give another folder with --directory.")  # fmt: skip
     with hold_study(study) as held:
@@ -87,6 +65,10 @@ def run_snakemake(arguments: Sequence[str]) -> int:
         if status and not interrupted:
             _print_failures(study, held.started)
     return status
+
+
+def _names_config(arguments: Sequence[str]) -> bool:
+    return any(argument.startswith("--configfile") for argument in arguments)
 
 
 def _study_folder(arguments: Sequence[str]) -> Path:
