@@ -15,8 +15,8 @@ from ecogpipe.settings import workflow_folder
 
 _LOOKS_ONLY = frozenset((
     "-n", "-np", "-pn", "--dry-run", "--dryrun", "-h", "--help", "-v", "--version", "-l", "--list", "-t",
-    "--list-target-rules", "-D", "--detailed-summary", "-S", "--summary", "--dag", "--rulegraph", "--filegraph", "--lint",
-    "--report", "--unlock",
+    "--list-target-rules", "-D", "--detailed-summary", "-S", "--summary", "--dag", "--rulegraph", "--filegraph",
+    "--lint", "--report", "--unlock",
 ))  # fmt: skip
 """Arguments with which Snakemake makes nothing of a study, and may do so while another run is at work."""
 
