@@ -49,12 +49,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         _flush(part)
         part.replace(path)
         _flush(path.parent)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) and not isinstance(
-            error, OutputError
-        ):
+    except (OSError, RuntimeError) as error:
+        number = _error_number(error)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) and not isinstance(error, OutputError):
             raise OutputError(
-                f"{path}: could not be written ({os.strerror(error.errno)}); make room or choose another folder, "
+                f"{path}: could not be written ({os.strerror(number)}); make room or choose another folder, "
                 "then run again."
             ) from error
         raise
@@ -140,6 +139,12 @@ def _describe_input(path: Path, relative_to: Path) -> dict[str, Any]:
     if size <= _HASHED_UP_TO:
         described["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     return described
+
+
+def _error_number(error: OSError | RuntimeError) -> int | None:
+    """Return the number of an error of the operating system, which HDF5 puts into its text."""
+    inside = re.search(r"errno = (\d+)", str(error))
+    return int(inside[1]) if inside else getattr(error, "errno", None)
 
 
 def _flush(path: Path) -> None:
