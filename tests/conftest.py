@@ -15,7 +15,7 @@ def shared() -> Path:
     return SHARED.resolve()
 
 
-LONGEST = ("test_workflow", "test_numpy_meaning", "test_truth", "test_mirror")
+LONGEST = ("test_kills", "test_workflow", "test_numpy_meaning", "test_truth", "test_mirror")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

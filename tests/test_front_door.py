@@ -18,7 +18,18 @@ from ecogpipe.recordings import COLUMNS
 from ecogpipe.settings import load_schema
 
 ROOT = Path(__file__).parents[1]
-RULES = ("ingest", "scan", "map_channels", "mask_channels", "extract_events", "mirror", "qc", "report")
+RULES = (
+    "run_config",
+    "missing_files",
+    "ingest",
+    "scan",
+    "map_channels",
+    "mask_channels",
+    "extract_events",
+    "mirror",
+    "qc",
+    "report",
+)
 PAGE = (ROOT / "config" / "README.md").read_text()
 
 

@@ -74,6 +74,16 @@ def test_a_full_disk_gets_one_sentence(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def test_a_full_disk_under_hdf5_gets_the_same_sentence(tmp_path):
+    error = RuntimeError("Can't decrement id ref count (file write failed: errno = 28, error message = 'No space ...')")
+    with (
+        pytest.raises(OutputError, match="could not be written .No space left on device.; make room"),
+        whole_hdf5(tmp_path / "out"),
+    ):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_prov1_what_made_an_output_is_named_by_relative_paths_and_hashes(tmp_path):
     (tmp_path / "in.txt").write_text("input")
     made_of = provenance("step", 3, [tmp_path / "in.txt"], {"rate": 5}, tmp_path / "results")

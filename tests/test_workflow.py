@@ -120,8 +120,8 @@ class TestDemo:
         *rows, last = before.splitlines()
         table.write_text("\n".join([*rows, last + "gain: 20"]) + "\n")
         try:
-            once = {"map_channels 1", "mask_channels 1", "extract_events 1", "mirror 1", "qc 1", "report 1", "all 1"}
-            assert planned(study) == once
+            rules = ("map_channels", "mask_channels", "extract_events", "mirror", "qc", "report", "run_config", "all")
+            assert planned(study) == {f"{rule} 1" for rule in rules}
         finally:
             table.write_text(before)
 
@@ -133,7 +133,7 @@ class TestDemo:
             per_recording = {
                 f"{rule} 1" for rule in ("ingest", "scan", "map_channels", "mask_channels", "mirror", "qc")
             }
-            assert planned(study) == per_recording | {"extract_events 1", "report 1", "all 1"}
+            assert planned(study) == per_recording | {"extract_events 1", "report 1", "run_config 1", "all 1"}
         finally:
             table.write_text(before)
 
@@ -142,7 +142,7 @@ class TestDemo:
         before = config.read_text()
         config.write_text(before.replace("bandpass: [2, 200]", "bandpass: [1, 200]"))
         try:
-            assert planned(study) == {"mirror 2", "qc 2", "report 1", "all 1"}
+            assert planned(study) == {"mirror 2", "qc 2", "report 1", "run_config 1", "all 1"}
         finally:
             config.write_text(before)
 
@@ -175,7 +175,8 @@ class TestDemo:
             config = study / "config" / "config.yaml"
             before = config.read_text()
             config.write_text(before.replace("masked: keep", "masked: nan"))
-            assert planned(study) == {"mask_channels 2", "mirror 2", "qc 2", "report 1", "all 1"}
+            again = {"mask_channels 2", "mirror 2", "qc 2", "report 1", "run_config 1", "all 1"}
+            assert planned(study) == again
             config.write_text(before)
         finally:
             shutil.rmtree(mask.parent)
@@ -192,13 +193,6 @@ class TestBadInputBeforeAnyJob:
         assert 'File "' not in run.stdout
         assert not (study / "results").exists()
         return run.stdout.strip().splitlines()[-1]
-
-    def test_a_missing_file(self, tmp_path: Path) -> None:
-        study = write_study(tmp_path, row("a", "r1", "raw/absent.tdms"))
-        assert self.sentence_of(study) == (
-            f"config/recordings.tsv: the file raw/absent.tdms of recording s1/a/r1 does not exist below {study}; "
-            "correct the column files, or put the file there."
-        )
 
     def test_a_wiring_that_does_not_exist(self, tmp_path: Path) -> None:
         study = write_study(tmp_path, row("a", "r1", "raw/r1.tdms", electrode="actv_46"))
@@ -229,12 +223,13 @@ class TestBadInputBeforeAnyJob:
 
 @pytest.fixture(scope="module")
 def broken_study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A study whose recordings fail in three ways, each in a job of its own, after a run; and what the run said."""
+    """A study whose recordings fail in four ways, each in a job of its own, after a run; and what the run said."""
     study = write_study(
         tmp_path_factory.mktemp("broken"),
         row("text", "r1", "raw/text.tdms"),
         row("mask", "r1", "raw/good.tdms"),
         row("rate", "r1", "raw/good.tdms"),
+        row("gone", "r1", "raw/absent.tdms"),
         rate=450,
     )
     write_tdms(study, "good.tdms")
@@ -242,7 +237,7 @@ def broken_study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     masks = study / "config" / "masks" / "s1"
     masks.mkdir(parents=True)
     (masks / "mask.tsv").write_text("recording\twhat\twhich\tkeep\treason\nr1\tchannel\t96\tdrop\tone too many\n")
-    run = run_snakemake(study)
+    run = run_snakemake(study, by=OURS)
     assert run.returncode != 0
     return study, run.stdout
 
@@ -269,6 +264,33 @@ class TestBadInputInAJob:
 
     def test_a_rate_that_is_no_divisor(self, broken_study: tuple[Path, str]) -> None:
         self.check(broken_study, "rate/r1/mirror_low.log", "rate/r1/r1_low.h5", "raw.h5", "450 Hz", "500 Hz (ratio 4)")
+
+    def test_a_file_that_is_missing(self, broken_study: tuple[Path, str]) -> None:
+        self.check(broken_study, "../missing_files.log", "gone/r1/raw.h5", "raw/absent.tdms of recording s1/gone/r1")
+
+    def test_the_run_makes_the_rest_and_ends_with_a_sentence_for_each(self, broken_study: tuple[Path, str]) -> None:
+        study, screen = broken_study
+        heading, *sentences = screen.splitlines()[-5:]
+        assert heading.startswith("Everything is made but for what failed here.")
+        assert [sentence.partition(": ")[0] for sentence in sentences] == [
+            "config/recordings.tsv",
+            "s1/mask/r1 (mask_channels)",
+            "s1/rate/r1 (mirror_low)",
+            "s1/text/r1 (ingest)",
+        ]
+        assert (study / "results" / "s1" / "rate" / "r1" / "mask.tsv").is_file()
+        assert (study / "results" / "run_config.yaml").is_file()
+
+    def test_plain_snakemake_says_it_near_its_end(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, row("a", "r1", "raw/absent.tdms"))
+        run = run_snakemake(study)
+        assert run.returncode != 0
+        sentence = (
+            f"config/recordings.tsv: the file raw/absent.tdms of recording s1/a/r1 does not exist below {study}; "
+            "correct the column files, or put the file there."
+        )
+        assert sentence in run.stdout.splitlines()[-6:]
+        assert "Traceback" not in run.stdout
 
     def test_no_traceback_on_the_screen_and_no_leftovers(self, broken_study: tuple[Path, str]) -> None:
         study, screen = broken_study

@@ -9,6 +9,7 @@ EcogpipeError
 ├── RateError            (ValueError)   a sampling rate that is unknown or cannot be reached
 ├── FilterError          (ValueError)   a filter that cannot be built or would be unstable
 ├── JoinError            (ValueError)   recordings that cannot be joined end on end
+├── StudyBusyError       (RuntimeError) a study folder in which another run is at work
 └── OutputError          (OSError)      an output that could not be written whole
 
 Each message says what was found, why it cannot work, and what to do. It is one sentence or two, fit to
@@ -53,6 +54,10 @@ class FilterError(EcogpipeError, ValueError):
 
 class JoinError(EcogpipeError, ValueError):
     """Recordings or sources cannot be joined end on end."""
+
+
+class StudyBusyError(EcogpipeError, RuntimeError):
+    """Another run is at work in a study folder."""
 
 
 class OutputError(EcogpipeError, OSError):

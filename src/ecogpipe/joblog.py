@@ -1,6 +1,7 @@
 """The frame around one job of the workflow: its log, its share of memory and cores, its errors in one sentence."""
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,11 @@ logger = logging.getLogger(__name__)
 
 _SIGNAL_SHARE = 0.25
 """Share of a job's memory that may hold signals; the rest is for the interpreter, its libraries and the codecs."""
+
+_DONE = "done"
+"""The last line of the log of a job that went well."""
+
+_UNEXPECTED = "unexpected error; please report it with this log"
 
 
 @contextmanager
@@ -34,9 +40,39 @@ def job(log: str | Path, threads: int, mem_mb: int) -> Iterator[None]:
     try:
         with override(memory_limit=mem_mb * 1e6 * _SIGNAL_SHARE, workers=threads):
             yield
+        logger.info(_DONE)
     except EcogpipeError as error:
         logger.error("%s", error)
         sys.exit(1)
     except Exception:
-        logger.exception("unexpected error; please report it with this log")
+        logger.exception(_UNEXPECTED)
         raise
+
+
+def read_failures(logs: Path, since: float) -> list[str]:
+    """Return a sentence for each job that failed, from the logs that were written since a moment.
+
+    Parameters
+    ----------
+    logs
+        Folder of the logs: ``<subject>/<session>/<recording>/<job>.log``, and ``<job>.log`` for the whole study.
+    since
+        Seconds since the epoch, by the clock of the disk that holds the logs.
+    """
+    changed = [log for log in sorted(logs.rglob("*.log")) if log.stat().st_mtime >= since]
+    return [f"{_place(log.relative_to(logs))}{sentence}" for log in changed for sentence in _sentences(log)]
+
+
+def _place(log: Path) -> str:
+    return f"{log.parent.as_posix()} ({log.stem}): " if log.parent.name else ""
+
+
+def _sentences(log: Path) -> list[str]:
+    """Return the errors at the end of a log; of a job that could not say anything at its end, where it stopped."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line[1] for text in lines if (line := re.match(r"[\d-]+ [\d:]+ ERROR (.+)", text))]
+    if errors == [_UNEXPECTED]:
+        return [f"{lines[-1]}; this was not foreseen: please report it with {log}."]
+    if errors or (lines and lines[-1].endswith(f"INFO {_DONE}")):
+        return errors
+    return [f"the job stopped without a word: it was killed, or needed more memory than it had; its log is {log}."]

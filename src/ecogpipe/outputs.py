@@ -1,14 +1,17 @@
 """Outputs that appear whole under their final name or not at all, and that say what made them."""
 
 import errno
+import glob
 import hashlib
 import importlib.metadata
 import json
 import logging
 import os
 import platform
+import re
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -20,6 +23,8 @@ import h5py
 from ecogpipe.errors import OutputError
 
 logger = logging.getLogger(__name__)
+
+_DAY = 86_400
 
 _VERSIONED = ("ecogpipe", "numpy", "scipy", "h5py", "nptdms")
 
@@ -45,12 +50,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         _flush(part)
         part.replace(path)
         _flush(path.parent)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) and not isinstance(
-            error, OutputError
-        ):
+    except (OSError, RuntimeError) as error:
+        number = _error_number(error)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) and not isinstance(error, OutputError):
             raise OutputError(
-                f"{path}: could not be written ({os.strerror(error.errno)}); make room or choose another folder, "
+                f"{path}: could not be written ({os.strerror(number)}); make room or choose another folder, "
                 "then run again."
             ) from error
         raise
@@ -61,9 +65,14 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_hdf5(path: str | Path) -> Iterator[h5py.File]:
-    """Yield a new HDF5 file, open for writing, that appears as `path` when the block ends without an error."""
-    with whole_file(path) as part, h5py.File(part, "w", libver=("v110", "latest"), locking=False) as file:
-        yield file
+    """Yield a new HDF5 file, open for writing, that appears as `path` when the block ends without an error.
+
+    Before it gets its name it is opened once more, which HDF5 refuses where the file is shorter than it should be.
+    """
+    with whole_file(path) as part:
+        with h5py.File(part, "w", libver=("v110", "latest"), locking=False) as file:
+            yield file
+        h5py.File(part, "r", locking=False).close()
 
 
 @contextmanager
@@ -96,6 +105,18 @@ def remove_leftovers(folder: Path, pattern: str) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed runs have left anywhere in a folder: parts whose process has ended, or is not known to run.
+
+    Whether a process of another machine runs is not known; its parts go when a day has passed without a change.
+    """
+    for part in folder.rglob(".*.part"):
+        if re.fullmatch(rf"\..+\.{re.escape(socket.gethostname())}\.\d+\.part", part.name):
+            remove_leftovers(part.parent, glob.escape(part.name))
+        elif re.fullmatch(r"\..+\.\d+\.part", part.name) and time.time() - part.stat().st_mtime > _DAY:
+            part.unlink(missing_ok=True)
 
 
 def provenance(
@@ -139,6 +160,12 @@ def _describe_input(path: Path, relative_to: Path) -> dict[str, Any]:
     if size <= _HASHED_UP_TO:
         described["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     return described
+
+
+def _error_number(error: OSError | RuntimeError) -> int | None:
+    """Return the number of an error of the operating system, which HDF5 puts into its text."""
+    inside = re.search(r"errno = (\d+)", str(error))
+    return int(inside[1]) if inside else getattr(error, "errno", None)
 
 
 def _flush(path: Path) -> None:

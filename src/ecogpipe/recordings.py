@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.electrodes.masks import check_manual_mask
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import SettingsError, WiringError, nearest
-from ecogpipe.settings import check_row
+from ecogpipe.settings import check_row, load_schema
 from ecogpipe.tsv import read_tsv
 
 COLUMNS = ("subject", "session", "recording", "files", "daq", "headstage", "electrode", "bnc", "overrides")
+
+BLANK = "FILL_IN"
+"""What stands in a cell that only a person can fill; a table that still holds it is refused."""
 
 CHANNEL_OVERRIDES = ("gain", "pitch_mm", "bnc_numbering")
 """Overrides that the step map_channels uses; all others are for ingest."""
@@ -64,6 +67,14 @@ class Recording:
     def channel_overrides(self) -> dict[str, Any]:
         """The overrides that say what its channels are; a change of them needs no new reading of the files."""
         return {key: value for key, value in self.overrides.items() if key in CHANNEL_OVERRIDES}
+
+    def as_row(self) -> dict[str, Any]:
+        """Return the row as values that YAML and JSON can hold."""
+        lines = [(line.column, line.kind, line.threshold) for line in self.bnc]
+        return asdict(self) | {
+            "files": [file.as_posix() for file in self.files],
+            "bnc": [":".join(str(part) for part in line if part is not None) for line in lines],
+        }
 
 
 def read_recordings(path: str | Path, study: str | Path | None = None) -> list[Recording]:
@@ -166,6 +177,7 @@ def _check_unique(recordings: list[Recording], path: Path) -> None:
 
 def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
     cells = {column: cell.strip() for column, cell in row.items()}
+    _refuse_blanks(cells, where)
     parsed: dict[str, Any] = cells | {
         "files": list(_split(cells["files"], ";")),
         "bnc": [_parse_bnc_line(line, where) for line in _split(cells["bnc"], ",")],
@@ -180,6 +192,13 @@ def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
     parsed["files"] = tuple(study / file for file in parsed["files"])
     parsed["bnc"] = tuple(BncLine(**line) for line in parsed["bnc"])
     return Recording(**parsed)
+
+
+def _refuse_blanks(cells: dict[str, str], where: str) -> None:
+    for column, cell in cells.items():
+        if BLANK in cell:
+            meaning = load_schema("recordings")["properties"][column]["description"]
+            raise SettingsError(f"{where}: {column} holds {BLANK}, a blank that only you can fill. {meaning}")
 
 
 def _split(cell: str, separator: str) -> Iterator[str]:

@@ -1,10 +1,13 @@
 """What the rules ask for: the checked settings, the rows of the recordings table, and files and slices of both.
 
-A mistake in them ends the run with one sentence, before any job.
+A mistake in them ends the run with one sentence, before any job. A recording whose files are missing is left out, and a
+job that fails says so.
 """
 
+import os
 import re
 import sys
+import time
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -13,7 +16,9 @@ import h5py
 from snakemake.logging import logger
 
 from ecogpipe.electrodes.masks import mask_files
-from ecogpipe.errors import EcogpipeError
+from ecogpipe.errors import EcogpipeError, nearest
+from ecogpipe.joblog import read_failures
+from ecogpipe.originals import find_missing
 from ecogpipe.recordings import Recording, check_masks, check_wirings, manual_mask_path, read_recordings
 from ecogpipe.settings import check_config
 
@@ -41,39 +46,40 @@ def read_study() -> dict[str, Recording]:
     return {recording.full_name: recording for recording in recordings}
 
 
+STARTED = time.time()
 RECORDINGS = read_study()
 MIRROR_RATES = {
     name: {key: settings[key] for key in ("rate", "ratio") if key in settings}
     for name, settings in config["mirrors"].items()
 }
+MISSING = find_missing(RECORDINGS.values(), Path("results"), config["recordings"])
+PRESENT = [recording for name, recording in RECORDINGS.items() if name not in MISSING]
 
 
-def any_of(names) -> str:
-    """Return a pattern that matches these names and nothing else."""
-    return "|".join(sorted({re.escape(name) for name in names}))
+def tell_failures():
+    """Repeat what failed and why, after all that was said meanwhile; `ecogpipe run` does so itself."""
+    if "ECOGPIPE_RUN" not in os.environ:
+        for sentence in read_failures(Path("logs"), STARTED):
+            logger.error(sentence)
 
 
 wildcard_constraints:
-    subject=any_of(recording.subject for recording in RECORDINGS.values()),
-    session=any_of(recording.session for recording in RECORDINGS.values()),
-    recording=any_of(recording.recording for recording in RECORDINGS.values()),
-    mirror=any_of(config["mirrors"]),
+    subject="[^/]+",
+    session="[^/]+",
+    recording="[^/]+",
+    mirror="[^/.]+",
 
 
 def get_recording(wildcards) -> Recording:
-    return RECORDINGS[f"{wildcards.subject}/{wildcards.session}/{wildcards.recording}"]
+    name = f"{wildcards.subject}/{wildcards.session}/{wildcards.recording}"
+    if name not in RECORDINGS:
+        stop(f"{config['recordings']}: there is no recording {name!r}. {nearest(name, RECORDINGS)}")
+    return RECORDINGS[name]
 
 
 def get_files(wildcards) -> list[str]:
-    """Return the files of a recording; one that is missing ends the run."""
-    recording = get_recording(wildcards)
-    for file in recording.files:
-        if not file.is_file():
-            stop(
-                f"{config['recordings']}: the file {file} of recording {recording.full_name} does not exist below "
-                f"{Path.cwd()}; correct the column files, or put the file there."
-            )
-    return [str(file) for file in recording.files]
+    """Return the files of a recording, which may be gone where raw.h5 holds a copy."""
+    return [str(file) for file in get_recording(wildcards).files]
 
 
 @cache
@@ -132,15 +138,13 @@ def get_revision(step: str) -> int:
 
 
 def for_all_recordings(*patterns: str) -> list[str]:
-    """Return the files of a pattern for every recording, and for every mirror where it names one."""
-    names = [recording.full_name.split("/") for recording in RECORDINGS.values()]
-    subjects, sessions, recordings = zip(*names)
+    """Return the files of a pattern for every recording that is there, and for every mirror where it names one."""
     per_recording = expand(
         patterns,
         zip,
-        subject=subjects,
-        session=sessions,
-        recording=recordings,
+        subject=[recording.subject for recording in PRESENT],
+        session=[recording.session for recording in PRESENT],
+        recording=[recording.recording for recording in PRESENT],
         allow_missing=True,
     )
     return expand(per_recording, mirror=config["mirrors"])

@@ -1,11 +1,27 @@
 """``ecogpipe run``: the workflow on the study in the current folder."""
 
+import argparse
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ecogpipe.cli.commands import Commands
+from ecogpipe.cli.study_lock import MARK, hold_study
+from ecogpipe.errors import EcogpipeError, SettingsError
+from ecogpipe.joblog import read_failures
 from ecogpipe.settings import workflow_folder
+
+_LOOKS_ONLY = frozenset((
+    "-n", "-np", "-pn", "--dry-run", "--dryrun", "-h", "--help", "-v", "--version", "-l", "--list", "-t",
+    "--list-target-rules", "-D", "--detailed-summary", "-S", "--summary", "--dag", "--rulegraph", "--filegraph",
+    "--lint", "--report", "--unlock",
+))  # fmt: skip
+"""Arguments with which Snakemake makes nothing of a study, and may do so while another run is at work."""
+
+_ALWAYS = ("--keep-going", "--rerun-incomplete")
+"""One broken recording must not hold up the others; what a killed run may have left incomplete is made again."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -13,20 +29,71 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "run",
         help="run the workflow on the study in the current folder",
-        usage="ecogpipe run [arguments of snakemake]",
-        description="Runs the workflow on the study in the current folder. All arguments go to Snakemake, e.g. "
-        "--cores 2, --dry-run, --directory FOLDER; `snakemake --help` lists them.",
+        usage="ecogpipe run [--directory FOLDER] [arguments of snakemake]",
+        description="Runs the workflow on the study in the current folder, or in --directory FOLDER. All other "
+        "arguments go to Snakemake, e.g. --cores 2, --dry-run; `snakemake --help` lists them.",
     )
     parser.set_defaults(execute=lambda arguments: run_snakemake(arguments.rest), takes_rest=True)
 
 
 def run_snakemake(arguments: Sequence[str]) -> int:
-    """Run Snakemake on the workflow with these arguments; returns its exit status."""
+    """Run Snakemake on the workflow with these arguments; returns its exit status.
+
+    A run that makes something holds the study meanwhile, and ends with a sentence for each job that failed.
+
+    Raises
+    ------
+    SettingsError
+        If the study folder does not exist.
+    StudyBusyError
+        If another run is at work in it.
+    """
+    study = _study_folder(arguments)
+    if not study.is_dir():
+        raise SettingsError(f"{study}: there is no such folder; `ecogpipe init {study}` begins a study in it.")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile"), *arguments]
-    process = subprocess.Popen(command)
+    if _LOOKS_ONLY.intersection(arguments):
+        return _wait_for(command, os.environ)[0]
+    if not (study / "config" / "config.yaml").is_file() and not _names_config(arguments):
+        raise SettingsError(f"{study}: there is no study here, as config/config.yaml is missing; begin one with "
+                            f"`ecogpipe init {study}`, or give another folder with --directory.")  # fmt: skip
+    with hold_study(study) as held:
+        status, interrupted = _wait_for([*command, *_ALWAYS], {**os.environ, MARK: held.run.mark})
+        if status < 0:
+            # Its jobs may be at work still; as this is no end in order, the next run will find its name, and them.
+            raise EcogpipeError(f"{study}: the run was killed (signal {-status}); run again to go on.")
+        if status and not interrupted:
+            _print_failures(study, held.started)
+    return status
+
+
+def _names_config(arguments: Sequence[str]) -> bool:
+    return any(argument.startswith("--configfile") for argument in arguments)
+
+
+def _study_folder(arguments: Sequence[str]) -> Path:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--directory", "-d", type=Path, default=Path())
+    folder: Path = parser.parse_known_args(arguments)[0].directory
+    return folder
+
+
+def _wait_for(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, bool]:
+    """Run a program; returns its exit status, and whether it was interrupted."""
+    process, interrupted = subprocess.Popen(command, env=environment), False
     while True:
         try:
-            return process.wait()
+            return process.wait(), interrupted
         except KeyboardInterrupt:
             # Snakemake hears the same Ctrl-C and winds up; its exit status is ours.
-            continue
+            interrupted = True
+
+
+def _print_failures(study: Path, since: float) -> None:
+    """Say what failed and what to do, as the last lines on the screen."""
+    failures = read_failures(study / "logs", since)
+    if not failures:
+        return
+    print("\nEverything is made but for what failed here. Do what these lines say, then run again:", file=sys.stderr)
+    for failure in failures:
+        print(failure, file=sys.stderr)

@@ -75,8 +75,10 @@ def scan(raw: Path, scan: Path) -> Path:
         _feed(recording, numbers, (digest, lines), label=f"scan {raw.parent.name}")
         lines.finish()
         file.attrs["sha256"] = digest.result()
+        # Made by name, as HDF5 would write the time of day into a group that comes to be on the way to a dataset.
+        group = file.create_group(NUMBERS)
         for name, values in metrics.in_units(numbers.result(), acquisition.slope, acquisition.intercept).items():
-            file[f"{NUMBERS}/{name}"] = values
+            group[name] = values
         n_changes = numbers.correlation.n_changes
         file[CORRELATION] = numbers.correlation.result()
         file[CORRELATION].attrs["n_changes"] = n_changes

@@ -1,0 +1,42 @@
+"""The step that writes down what the results of a study are made with: the settings, and the rows of the table."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ecogpipe.outputs import provenance, whole_file
+
+REVISION: int = 1
+
+_HEADING = "# The settings and the rows of the recordings table that the last run made these results with.\n"
+
+
+def run_config(config: Mapping[str, Any], recordings: Sequence[Mapping[str, Any]], output: Path) -> Path:
+    """Write the settings and the recordings of a run as YAML; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    config
+        The settings, with what other config files and the command line have changed.
+    recordings
+        Rows of the recordings table, their cells parsed into values, with files relative to the study folder.
+    output
+        The YAML file to write.
+
+    Returns
+    -------
+    Path
+        `output`.
+    """
+    made_by = provenance("run_config", REVISION, [], {}, output.parent)
+    text = yaml.safe_dump(
+        {"config": dict(config), "recordings": [dict(row) for row in recordings], "versions": made_by["versions"]},
+        sort_keys=False,
+        allow_unicode=True,
+        width=120,
+    )
+    with whole_file(output) as part:
+        part.write_text(_HEADING + text, encoding="utf-8")
+    return output
