@@ -182,7 +182,7 @@ def test_a_cancelled_job_leaves_nothing_half_and_is_tried_again_with_more_memory
     assert environment["TMPDIR"] == str(HOME / "tmp" / job)  # scratch is the job's own
     cancelled, again = asked_of_slurm((study / "screen.txt").read_text())
     assert (cancelled["state"], again["state"]) == ("CANCELLED", "COMPLETED")
-    assert as_megabytes(again["memory"]) == 2 * as_megabytes(cancelled["memory"])
+    assert as_megabytes(again["memory"]) > as_megabytes(cancelled["memory"])
     assert list((study / "results").rglob("*.part")) == []
     assert data_hash(study / MIRROR) == data_hash(studies["one core"] / MIRROR)
 
