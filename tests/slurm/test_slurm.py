@@ -120,7 +120,8 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             run_snakemake(folder / "two cores", "--cores", "2", *LOCAL)
             status = process.wait()
         finally:
-            process.terminate()
+            process.kill()  # where a local run has failed; the cluster ends its jobs when it stops
+            process.wait()
     assert status == 0, (folder / "cluster" / "screen.txt").read_text()
     return {name: folder / name for name in ("cluster", "one core", "two cores")}
 
