@@ -1,5 +1,6 @@
 # demo   make a small study with a known truth and run the workflow on it
 # test   run the tests
+# slurm  run the demo through a SLURM cluster of one node (root, with the packages slurm-wlm and munge)
 # lint   check style, types and workflow
 # bench  measure speed and memory
 # clean  remove the environment and what the other targets made
@@ -8,7 +9,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint bench clean
+.PHONY: demo test slurm lint bench clean
 
 BIN := .venv/bin
 SUITS = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -21,6 +22,9 @@ demo: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+slurm: .venv/installed-dev .venv/installed-slurm
+	ECOGPIPE_SLURM_TESTS=required $(BIN)/pytest tests/slurm
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

@@ -111,10 +111,10 @@ class TestCommands:
         named = set(re.findall(r"\bmake (\w+)", (ROOT / "README.md").read_text()))
         assert {"demo", "test"} <= named <= targets
 
-    def test_ci_runs_the_tests_and_then_the_lint(self) -> None:
+    def test_ci_runs_the_tests_the_lint_and_the_cluster(self) -> None:
         script = ROOT / ".ci" / "run"
         assert script.stat().st_mode & 0o100
-        assert re.findall(r"^make (\w+)$", script.read_text(), re.MULTILINE) == ["test", "lint"]
+        assert re.findall(r"^make (\w+)$", script.read_text(), re.MULTILINE) == ["test", "lint", "slurm"]
 
     @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
     def test_make_says_so_where_there_is_no_suitable_python(self, tmp_path: Path) -> None:
@@ -134,6 +134,7 @@ class TestConstraints:
 
     def test_everything_that_the_project_asks_for_is_pinned(self) -> None:
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+        extras = project["optional-dependencies"]
+        asked = [*project["dependencies"], *extras["dev"], *extras["slurm"]]
         names = {re.match(r"[\w-]+", line)[0].lower().replace("_", "-") for line in asked}  # type: ignore[index]
         assert names <= {line.partition("==")[0] for line in self.lines}

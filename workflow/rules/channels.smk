@@ -18,8 +18,8 @@ rule map_channels:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=grown(500),
+        runtime=grown(10),
     params:
         set_up=get_set_up,
         revision=get_revision("map_channels"),
@@ -44,8 +44,8 @@ rule mask_channels:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=grown(500),
+        runtime=grown(10),
     params:
         automatic=config["masks"]["automatic"],
         revision=get_revision("mask_channels"),
@@ -69,8 +69,8 @@ rule extract_events:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=30,
+        mem_mb=grown(500),
+        runtime=grown(30),
     params:
         settings=config["events"],
         lines=get_lines,

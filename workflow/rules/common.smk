@@ -131,6 +131,11 @@ def get_lines(wildcards) -> dict:
     }
 
 
+def grown(amount: int):
+    """Return what a job asks for of a resource: the amount, and twice as much at each attempt after the first."""
+    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
+
+
 def get_revision(step: str) -> int:
     """Return a step's REVISION from its source: importing the steps would add seconds to every start."""
     source = package_files("ecogpipe").joinpath("steps", f"{step}.py").read_text(encoding="utf-8")

@@ -17,8 +17,8 @@ rule ingest:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=grown(1000),
+        runtime=grown(240),
     params:
         declared=get_acquisition,
         storage=config["storage"],
@@ -44,8 +44,8 @@ rule scan:
         "../envs/ecogpipe.yaml"
     threads: 2
     resources:
-        mem_mb=1000,
-        runtime=240,
+        mem_mb=grown(1000),
+        runtime=grown(240),
     params:
         revision=get_revision("scan"),
     message:

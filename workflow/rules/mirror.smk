@@ -20,8 +20,8 @@ rule mirror:
         "../envs/ecogpipe.yaml"
     threads: 2
     resources:
-        mem_mb=1200,
-        runtime=480,
+        mem_mb=grown(1200),
+        runtime=grown(480),
     params:
         settings=lookup(dpath="mirrors/{mirror}", within=config),
         revision=get_revision("mirror"),

@@ -29,8 +29,8 @@ rule qc:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=30,
+        mem_mb=grown(1500),
+        runtime=grown(30),
     params:
         revision=get_revision("qc"),
     message:
@@ -58,8 +58,8 @@ rule report:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=30,
+        mem_mb=grown(1000),
+        runtime=grown(30),
     params:
         mirrors=list(config["mirrors"]),
         revision=get_revision("report"),

@@ -1,0 +1,37 @@
+"""The profile and the rules agree with each other and with what the page on SLURM says."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ecogpipe.settings import workflow_folder
+
+PROFILE = workflow_folder() / "profiles" / "slurm" / "config.yaml"
+RULES = "\n".join(path.read_text() for path in sorted((workflow_folder() / "rules").glob("*.smk")))
+PAGE = (Path(__file__).parents[2] / "docs" / "slurm.md").read_text()
+
+
+@pytest.mark.parametrize("key", yaml.safe_load(PROFILE.read_text()))
+def test_every_setting_has_its_reason_above_it(key: str) -> None:
+    lines = PROFILE.read_text().splitlines()
+    [number] = [number for number, line in enumerate(lines) if line.startswith(f"{key}:")]
+    assert lines[number - 1].startswith("# ")
+
+
+def test_groups_name_rules_that_exist() -> None:
+    grouped = {entry.partition("=")[0] for entry in yaml.safe_load(PROFILE.read_text())["groups"]}
+    assert grouped <= set(re.findall(r"^rule (\w+):", RULES, re.MULTILINE))
+
+
+def test_every_rule_asks_for_more_memory_and_time_at_the_next_attempt() -> None:
+    asked = re.findall(r"^ +(mem_mb|runtime)=(.*),$", RULES, re.MULTILINE)
+    assert len(asked) == 2 * len(re.findall(r"^rule ", RULES, re.MULTILINE))
+    assert [value for _, value in asked if re.fullmatch(r"\d+", value)] == []
+
+
+def test_the_page_shows_settings_of_the_profile_as_they_are() -> None:
+    for key, value in yaml.safe_load(PROFILE.read_text()).items():
+        if isinstance(value, str | int) and f"`{key}: " in PAGE:
+            assert f"`{key}: {value}`".lower() in PAGE.lower()
