@@ -40,3 +40,14 @@ def job(log: str | Path, threads: int, mem_mb: int) -> Iterator[None]:
     except Exception:
         logger.exception("unexpected error; please report it with this log")
         raise
+    finally:
+        logger.info("peak memory %.0f MB of %d MB", peak_memory() / 1e6, mem_mb)
+
+
+def peak_memory() -> float:
+    """Return the most bytes that this process held at any time; NaN where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return float("nan")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024

@@ -83,7 +83,7 @@ def ingest(
     paths, raw, declared = [Path(file) for file in files], Path(raw), dict(declared or {})
     _check_request(paths, raw, compression)
     looks = [_look(path) for path in paths]
-    headers = _read_headers(paths, declared)
+    headers = read_headers(paths, declared)
     check_joinable(headers)
     settings = {"declared": declared, "compression": compression}
     with whole_hdf5(raw) as file:
@@ -92,7 +92,7 @@ def ingest(
         else:
             _copy_samples(file, headers, compression, raw)
         firsts = list(accumulate((header.n_samples for header in headers), initial=0))[:-1]
-        layout.write_acquisition(file, _joined_acquisition(headers))
+        layout.write_acquisition(file, joined_acquisition(headers))
         starts = [header.acquisition.start_time for header in headers]
         layout.write_segments(file, firsts, starts, [path.name for path in paths])
         layout.write_provenance(file, provenance("ingest", REVISION, paths, settings, raw.parent))
@@ -145,8 +145,8 @@ def _check_request(paths: Sequence[Path], raw: Path, compression: str) -> None:
         raise SettingsError(f"There is no compression {compression!r}. {nearest(compression, _COMPRESSIONS)}")
 
 
-def _read_headers(paths: Sequence[Path], declared: Mapping[str, Any]) -> list[Header]:
-    """Read what the files hold; a declared start is that of the first."""
+def read_headers(paths: Sequence[Path], declared: Mapping[str, Any]) -> list[Header]:
+    """Read what the files of a recording hold; a declared start is that of the first."""
     later = {name: value for name, value in declared.items() if name != "start_time"}
     return [read_header(paths[0], declared), *(read_header(path, later) for path in paths[1:])]
 
@@ -187,7 +187,7 @@ def _copy_samples(file: h5py.File, headers: Sequence[Header], compression: str, 
     file.attrs["orientation"] = layout.CHANNELS_BY_TIME
     written = 0
     with progress(f"ingest {raw.parent.name}", n_channels * n_samples * dtype.itemsize) as advance:
-        for block in _in_blocks(headers, chunks.block_length):
+        for block in joined_blocks(headers, chunks.block_length):
             data[:, written : written + block.shape[1]] = block
             written += block.shape[1]
             advance(block.nbytes)
@@ -207,7 +207,7 @@ def _choose_chunks(n_channels: int, n_samples: int, item_bytes: int, raw: Path) 
     return _Chunks((rows, min(frames, n_samples)), whole_chunks or allowed)
 
 
-def _in_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDArray[Any]]:
+def joined_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDArray[Any]]:
     """Yield the samples of all files, joined, in blocks of `block_length` frames; the last may be shorter."""
     joint = np.empty((headers[0].acquisition.n_channels, block_length if len(headers) > 1 else 0), headers[0].dtype)
     filled = 0
@@ -226,7 +226,8 @@ def _in_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDA
         yield joint[:, :filled]
 
 
-def _joined_acquisition(headers: Sequence[Header]) -> layout.Acquisition:
+def joined_acquisition(headers: Sequence[Header]) -> layout.Acquisition:
+    """How the recording was acquired: as its first file says, with the notes and the gaps of all."""
     first = headers[0].acquisition
     if len(headers) == 1:
         return first

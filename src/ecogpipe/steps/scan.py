@@ -27,7 +27,7 @@ NUMBERS = "channels"
 """Group of scan.h5 with one dataset per number, over all channels."""
 
 _CHUNK_BYTES = 1_000_000
-_SHARE = 4
+_SHARE = 2
 
 
 def scan(raw: Path, scan: Path) -> Path:
@@ -140,7 +140,7 @@ def _check_memory(n_channels: int, dtype: np.dtype[Any]) -> None:
     if needed > limit // _SHARE:
         raise MemoryBlowOutError(
             f"Scanning takes {metrics.FRAMES} frames of {n_channels} channels at a time, which is {needed} bytes: "
-            f"more than a quarter of the memory limit of {limit} bytes. Raise the limit to {_SHARE * needed} bytes, or "
+            f"more than half of the memory limit of {limit} bytes. Raise the limit to {_SHARE * needed} bytes, or "
             "give the job more memory."
         )
 
