@@ -16,7 +16,8 @@ def sha256_of_dataset(dataset: h5py.Dataset, advance: Callable[[int], None] | No
     `advance` is told how many more bytes are done.
     """
     digest = hashlib.sha256()
-    for rows, columns in _pieces(*dataset.shape, dataset.dtype.itemsize):
+    n_rows, n_columns = dataset.shape
+    for rows, columns in _pieces(n_rows, n_columns, dataset.dtype.itemsize):
         values = dataset[rows, columns]
         digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
         if advance is not None:

@@ -7,20 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ecogpipe.errors import EcogpipeError
+from ecogpipe.forecast import MB, memory_limit
 from ecogpipe.params import override
 
 logger = logging.getLogger(__name__)
 
-_SIGNAL_SHARE = 0.25
-"""Share of a job's memory that may hold signals; the rest is for the interpreter, its libraries and the codecs."""
-
 
 @contextmanager
-def job(log: str | Path, threads: int, mem_mb: int) -> Iterator[None]:
+def job(step: str, log: str | Path, threads: int, mem_mb: int) -> Iterator[None]:
     """Run a job with its own log file, memory limit and workers; an error of ours ends it with one sentence.
 
     Parameters
     ----------
+    step
+        Name of the step; the memory that its program takes is not there for signals.
     log
         File for the job's log; its last line after a failure is the error's sentence.
     threads
@@ -32,7 +32,7 @@ def job(log: str | Path, threads: int, mem_mb: int) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
-        with override(memory_limit=mem_mb * 1e6 * _SIGNAL_SHARE, workers=threads):
+        with override(memory_limit=memory_limit(step, mem_mb * MB), workers=threads):
             yield
     except EcogpipeError as error:
         logger.error("%s", error)
@@ -41,7 +41,7 @@ def job(log: str | Path, threads: int, mem_mb: int) -> Iterator[None]:
         logger.exception("unexpected error; please report it with this log")
         raise
     finally:
-        logger.info("peak memory %.0f MB of %d MB", peak_memory() / 1e6, mem_mb)
+        logger.info("peak memory %.0f MB of %d MB", peak_memory() / MB, mem_mb)
 
 
 def peak_memory() -> float:

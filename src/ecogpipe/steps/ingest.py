@@ -193,9 +193,15 @@ def _copy_samples(file: h5py.File, headers: Sequence[Header], compression: str, 
             advance(block.nbytes)
 
 
-def _choose_chunks(n_channels: int, n_samples: int, item_bytes: int, raw: Path) -> _Chunks:
+def chunk_shape(n_channels: int, n_samples: int, item_bytes: int) -> tuple[int, int]:
+    """How copied samples are cut into chunks, (channels, time): fixed by the recording alone."""
     rows = -(-n_channels // _ROW_BLOCKS)
     frames = 2 ** max(0, (_CHUNK_BYTES // (rows * item_bytes)).bit_length() - 1)
+    return rows, min(frames, n_samples)
+
+
+def _choose_chunks(n_channels: int, n_samples: int, item_bytes: int, raw: Path) -> _Chunks:
+    shape = chunk_shape(n_channels, n_samples, item_bytes)
     frame_bytes = n_channels * item_bytes
     allowed = min(_BLOCK_BYTES, load_params().memory_limit // _BLOCKS_HELD) // frame_bytes
     if not allowed:
@@ -203,8 +209,8 @@ def _choose_chunks(n_channels: int, n_samples: int, item_bytes: int, raw: Path) 
             f"{raw}: one frame of {n_channels} channels takes {frame_bytes} bytes, and {_BLOCKS_HELD} must fit; "
             f"raise memory_limit from {load_params().memory_limit}."
         )
-    whole_chunks = allowed // frames * frames
-    return _Chunks((rows, min(frames, n_samples)), whole_chunks or allowed)
+    whole_chunks = allowed // shape[1] * shape[1]
+    return _Chunks(shape, whole_chunks or allowed)
 
 
 def joined_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDArray[Any]]:
