@@ -170,7 +170,7 @@ def _held_bytes(step: str, facts: Facts) -> int:
         return round(50 * MB + min(50 * MB, facts.file_bytes / 100) + loaded)
     if step in ("scan", "mirror"):
         return round(min(_MOST_SIGNALS, 30 * MB + 1.3 * facts.signal_bytes))
-    return {"extract_events": 55 * MB, "qc": 60 * MB}.get(step, 0)
+    return {"extract_events": 75 * MB, "qc": 60 * MB}.get(step, 0)
 
 
 def output_bytes(
