@@ -32,7 +32,7 @@ def job(step: str, log: str | Path, threads: int, mem_mb: int) -> Iterator[None]
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
-        with override(memory_limit=memory_limit(step, mem_mb * MB), workers=threads):
+        with _peak_logged(mem_mb), override(memory_limit=memory_limit(step, mem_mb * MB), workers=threads):
             yield
     except EcogpipeError as error:
         logger.error("%s", error)
@@ -40,6 +40,13 @@ def job(step: str, log: str | Path, threads: int, mem_mb: int) -> Iterator[None]
     except Exception:
         logger.exception("unexpected error; please report it with this log")
         raise
+
+
+@contextmanager
+def _peak_logged(mem_mb: int) -> Iterator[None]:
+    """Log what the job took, before its error where it has one: that is the last line of the log."""
+    try:
+        yield
     finally:
         logger.info("peak memory %.0f MB of %d MB", peak_memory() / MB, mem_mb)
 
