@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ecogpipe.errors import EcogpipeError
+from ecogpipe.forecast import MB, memory_limit
 from ecogpipe.params import override
 
 logger = logging.getLogger(__name__)
-
-_SIGNAL_SHARE = 0.25
-"""Share of a job's memory that may hold signals; the rest is for the interpreter, its libraries and the codecs."""
 
 _DONE = "done"
 """The last line of the log of a job that went well."""
@@ -22,11 +20,13 @@ _UNEXPECTED = "unexpected error; please report it with this log"
 
 
 @contextmanager
-def job(log: str | Path, threads: int, mem_mb: int) -> Iterator[None]:
+def job(step: str, log: str | Path, threads: int, mem_mb: int) -> Iterator[None]:
     """Run a job with its own log file, memory limit and workers; an error of ours ends it with one sentence.
 
     Parameters
     ----------
+    step
+        Name of the step; the memory that its program takes is not there for signals.
     log
         File for the job's log; its last line after a failure is the error's sentence.
     threads
@@ -38,7 +38,7 @@ def job(log: str | Path, threads: int, mem_mb: int) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
-        with override(memory_limit=mem_mb * 1e6 * _SIGNAL_SHARE, workers=threads):
+        with _peak_logged(mem_mb), override(memory_limit=memory_limit(step, mem_mb * MB), workers=threads):
             yield
         logger.info(_DONE)
     except EcogpipeError as error:
@@ -76,3 +76,21 @@ def _sentences(log: Path) -> list[str]:
     if errors or (lines and lines[-1].endswith(f"INFO {_DONE}")):
         return errors
     return [f"the job stopped without a word: it was killed, or needed more memory than it had; its log is {log}."]
+
+
+@contextmanager
+def _peak_logged(mem_mb: int) -> Iterator[None]:
+    """Log what the job took, before its error where it has one: that is the last line of the log."""
+    try:
+        yield
+    finally:
+        logger.info("peak memory %.0f MB of %d MB", peak_memory() / MB, mem_mb)
+
+
+def peak_memory() -> float:
+    """Return the most bytes that this process held at any time; NaN where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return float("nan")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024

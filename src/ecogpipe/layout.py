@@ -1,7 +1,6 @@
 """Names and meanings inside our HDF5 files (canonical format 1), written and read in one place."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from fractions import Fraction
@@ -14,7 +13,7 @@ import h5py
 import numpy as np
 
 from ecogpipe.errors import FormatError
-from ecogpipe.outputs import to_json
+from ecogpipe.outputs import relative_name, to_json
 
 FORMAT = 1
 
@@ -199,9 +198,9 @@ def link_parts(file: h5py.File, parts: Sequence[Part], folder: Path) -> None:
     """
     group = file.create_group(PARTS)
     for number, part in enumerate(parts):
-        group[f"{number:03d}"] = h5py.ExternalLink(_relative(part.path, folder), part.dataset)
+        group[f"{number:03d}"] = h5py.ExternalLink(relative_name(part.path, folder), part.dataset)
     if len(parts) == 1:
-        file[DATA] = h5py.ExternalLink(_relative(parts[0].path, folder), parts[0].dataset)
+        file[DATA] = h5py.ExternalLink(relative_name(parts[0].path, folder), parts[0].dataset)
     file.attrs["orientation"] = TIME_BY_CHANNELS if parts[0].time_first else CHANNELS_BY_TIME
 
 
@@ -268,10 +267,6 @@ def read_texts(dataset: h5py.Dataset) -> list[str]:
 def write_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
     """Write a dataset of strings."""
     file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype())
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return os.path.relpath(path.resolve(), folder.resolve())
 
 
 def _write_info(group: h5py.Group, info: Mapping[str, Any]) -> None:

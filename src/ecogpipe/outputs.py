@@ -2,7 +2,6 @@
 
 import errno
 import glob
-import hashlib
 import importlib.metadata
 import json
 import logging
@@ -20,6 +19,7 @@ from typing import Any
 
 import h5py
 
+from ecogpipe.digests import sha256_of_file
 from ecogpipe.errors import OutputError
 
 logger = logging.getLogger(__name__)
@@ -145,6 +145,18 @@ def provenance(
     }
 
 
+def relative_name(path: Path, folder: Path) -> str:
+    """Name a file as seen from a folder, so that both can move together.
+
+    A symbolic link that stands inside the study is named, not what it leads to, wherever that reaches the file.
+    """
+    name = os.path.relpath(path.absolute(), folder.absolute())
+    reached = folder.resolve() / name
+    if reached.exists() and reached.samefile(path):
+        return name
+    return os.path.relpath(path.resolve(), folder.resolve())
+
+
 def to_json(value: Any) -> str:
     """Write `value` as JSON on one line, the same bytes for the same value."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
@@ -156,9 +168,9 @@ _HASHED_UP_TO = 16_000_000
 
 def _describe_input(path: Path, relative_to: Path) -> dict[str, Any]:
     size = path.stat().st_size
-    described: dict[str, Any] = {"name": os.path.relpath(path.resolve(), relative_to.resolve()), "bytes": size}
+    described: dict[str, Any] = {"name": relative_name(path, relative_to), "bytes": size}
     if size <= _HASHED_UP_TO:
-        described["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        described["sha256"] = sha256_of_file(path)
     return described
 
 

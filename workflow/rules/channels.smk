@@ -18,8 +18,9 @@ rule map_channels:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=grown(500),
-        runtime=grown(10),
+        mem_mb=memory_of("map_channels"),
+        disk_mb=room_of("map_channels"),
+        runtime=minutes_of("map_channels"),
     params:
         set_up=get_set_up,
         revision=get_revision("map_channels"),
@@ -44,8 +45,9 @@ rule mask_channels:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=grown(500),
-        runtime=grown(10),
+        mem_mb=memory_of("mask_channels"),
+        disk_mb=room_of("mask_channels"),
+        runtime=minutes_of("mask_channels"),
     params:
         automatic=config["masks"]["automatic"],
         revision=get_revision("mask_channels"),
@@ -69,8 +71,9 @@ rule extract_events:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=grown(500),
-        runtime=grown(30),
+        mem_mb=memory_of("extract_events"),
+        disk_mb=room_of("extract_events"),
+        runtime=minutes_of("extract_events"),
     params:
         settings=config["events"],
         lines=get_lines,

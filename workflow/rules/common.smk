@@ -70,8 +70,12 @@ wildcard_constraints:
     mirror="[^/.]+",
 
 
+def get_name(wildcards) -> str:
+    return f"{wildcards.subject}/{wildcards.session}/{wildcards.recording}"
+
+
 def get_recording(wildcards) -> Recording:
-    name = f"{wildcards.subject}/{wildcards.session}/{wildcards.recording}"
+    name = get_name(wildcards)
     if name not in RECORDINGS:
         stop(f"{config['recordings']}: there is no recording {name!r}. {nearest(name, RECORDINGS)}")
     return RECORDINGS[name]
@@ -129,11 +133,6 @@ def get_lines(wildcards) -> dict:
         "bnc": [(line.column, line.kind, line.threshold) for line in recording.bnc],
         "bnc_numbering": recording.overrides.get("bnc_numbering", "absolute"),
     }
-
-
-def grown(amount: int):
-    """Return what a job asks for of a resource: the amount, and twice as much at each attempt after the first."""
-    return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
 
 
 def get_revision(step: str) -> int:

@@ -17,8 +17,9 @@ rule ingest:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=grown(1000),
-        runtime=grown(240),
+        mem_mb=memory_of("ingest"),
+        disk_mb=room_of("ingest"),
+        runtime=minutes_of("ingest"),
     params:
         declared=get_acquisition,
         storage=config["storage"],
@@ -44,8 +45,9 @@ rule scan:
         "../envs/ecogpipe.yaml"
     threads: 2
     resources:
-        mem_mb=grown(1000),
-        runtime=grown(240),
+        mem_mb=memory_of("scan"),
+        disk_mb=room_of("scan"),
+        runtime=minutes_of("scan"),
     params:
         revision=get_revision("scan"),
     message:

@@ -20,8 +20,9 @@ rule mirror:
         "../envs/ecogpipe.yaml"
     threads: 2
     resources:
-        mem_mb=grown(1200),
-        runtime=grown(480),
+        mem_mb=memory_of("mirror"),
+        disk_mb=room_of("mirror"),
+        runtime=minutes_of("mirror"),
     params:
         settings=lookup(dpath="mirrors/{mirror}", within=config),
         revision=get_revision("mirror"),

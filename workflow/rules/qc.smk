@@ -29,8 +29,9 @@ rule qc:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=grown(1500),
-        runtime=grown(30),
+        mem_mb=memory_of("qc"),
+        disk_mb=room_of("qc"),
+        runtime=minutes_of("qc"),
     params:
         revision=get_revision("qc"),
     message:
@@ -58,8 +59,9 @@ rule report:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=grown(1000),
-        runtime=grown(30),
+        mem_mb=get_memory_of_report,
+        disk_mb=get_room_of_report,
+        runtime=get_minutes_of_report,
     params:
         mirrors=list(config["mirrors"]),
         revision=get_revision("report"),

@@ -16,8 +16,8 @@ rule run_config:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=of_study(200),
+        runtime=of_study(10),
     params:
         used={"config": config, "recordings": [recording.as_row() for recording in RECORDINGS.values()]},
         revision=get_revision("run_config"),
@@ -37,8 +37,8 @@ rule missing_files:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=of_study(200),
+        runtime=of_study(10),
     params:
         sentences=list(MISSING.values()),
     message:

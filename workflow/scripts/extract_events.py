@@ -8,7 +8,7 @@ from ecogpipe.steps.extract_events import extract_events
 
 lines = snakemake.params.lines
 
-with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
+with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
     extract_events(
         Path(snakemake.input.scan),
         Path(snakemake.input.channels),

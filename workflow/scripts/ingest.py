@@ -5,7 +5,7 @@ from pathlib import Path
 from ecogpipe.joblog import job
 from ecogpipe.steps.ingest import ingest
 
-with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
+with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
     ingest(
         [Path(file) for file in snakemake.input.files],
         Path(snakemake.output.raw),

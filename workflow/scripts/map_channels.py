@@ -9,7 +9,7 @@ from ecogpipe.steps.map_channels import map_channels
 set_up = dict(snakemake.params.set_up)
 tables = snakemake.input.tables
 
-with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
+with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
     map_channels(
         Path(snakemake.input.raw),
         Path(snakemake.output.channels),

@@ -7,7 +7,7 @@ from ecogpipe.steps.mask_channels import mask_channels
 
 wildcards = snakemake.wildcards
 
-with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
+with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
     mask_channels(
         Path(snakemake.input.scan),
         Path(snakemake.input.channels),

@@ -5,7 +5,7 @@ from pathlib import Path
 from ecogpipe.joblog import job
 from ecogpipe.steps.mirror import mirror_recording
 
-with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
+with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
     mirror_recording(
         Path(snakemake.input.raw),
         Path(snakemake.input.channels),

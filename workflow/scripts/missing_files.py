@@ -3,5 +3,5 @@
 from ecogpipe.joblog import job
 from ecogpipe.steps.missing_files import missing_files
 
-with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
+with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
     missing_files(snakemake.params.sentences)

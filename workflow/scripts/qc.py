@@ -7,7 +7,7 @@ from ecogpipe.steps.qc import qc
 
 wildcards = snakemake.wildcards
 
-with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
+with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
     qc(
         *(Path(snakemake.input[name]) for name in ("raw", "channels", "mask", "scan", "events", "mirror")),
         Path(snakemake.output.page),

@@ -5,7 +5,7 @@ from pathlib import Path
 from ecogpipe.joblog import job
 from ecogpipe.steps.report import report
 
-with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
+with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
     folders = [Path(table).parent for table in snakemake.input.channels]
     report(
         {"/".join(folder.parts[-3:]): folder for folder in folders},

@@ -5,5 +5,5 @@ from pathlib import Path
 from ecogpipe.joblog import job
 from ecogpipe.steps.scan import scan
 
-with job(snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
+with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
     scan(Path(snakemake.input.raw), Path(snakemake.output.scan))

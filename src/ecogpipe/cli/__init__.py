@@ -4,12 +4,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ecogpipe.cli import demo, init, inspect, mask, run
+from ecogpipe.cli import demo, init, inspect, mask, plan, run, verify
 from ecogpipe.errors import EcogpipeError
 
 # In the order of the help. Each module has add_parser(commands), which adds the command's arguments, its `execute`
 # (the parsed arguments in, the exit status out), and `takes_rest` where unknown arguments go on to another program.
-_COMMANDS = (init, demo, inspect, run, mask)
+_COMMANDS = (init, demo, inspect, plan, run, mask, verify)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -89,7 +89,7 @@ def ingest(
     paths, raw, declared = [Path(file) for file in files], Path(raw), dict(declared or {})
     _check_request(paths, raw, compression)
     looks = [_look(path) for path in paths]
-    headers = _read_headers(paths, declared)
+    headers = read_headers(paths, declared)
     check_joinable(headers)
     segments = find_segments(headers, clock_tolerance_ppm, gaps_allowed=declared.get("gaps") == "allow")
     settings = {"declared": declared, "compression": compression, "clock_tolerance_ppm": clock_tolerance_ppm}
@@ -150,8 +150,8 @@ def _check_request(paths: Sequence[Path], raw: Path, compression: str) -> None:
         raise SettingsError(f"There is no compression {compression!r}. {nearest(compression, _COMPRESSIONS)}")
 
 
-def _read_headers(paths: Sequence[Path], declared: Mapping[str, Any]) -> list[Header]:
-    """Read what the files hold; a declared start is that of the first, which alone has a beginning to skip."""
+def read_headers(paths: Sequence[Path], declared: Mapping[str, Any]) -> list[Header]:
+    """Read what the files of a recording hold; what is declared of its beginning is that of the first."""
     later = {name: value for name, value in declared.items() if name != "start_time"}
     later |= {"skip_seconds": 0} if "skip_seconds" in declared else {}
     return [read_header(paths[0], declared), *(read_header(path, later) for path in paths[1:])]
@@ -200,16 +200,22 @@ def _copy_samples(file: h5py.File, headers: Sequence[Header], compression: str, 
         closing(ChunkWriter(data)) as writer,
         flushed_early(file) as flush,
     ):
-        for block in _in_blocks(headers, chunks.block_length):
+        for block in joined_blocks(headers, chunks.block_length):
             writer.write(written, block)
             flush()
             written += block.shape[1]
             advance(block.nbytes)
 
 
-def _choose_chunks(n_channels: int, n_samples: int, item_bytes: int, raw: Path) -> _Chunks:
+def chunk_shape(n_channels: int, n_samples: int, item_bytes: int) -> tuple[int, int]:
+    """How copied samples are cut into chunks, (channels, time): fixed by the recording alone."""
     rows = -(-n_channels // _ROW_BLOCKS)
     frames = 2 ** max(0, (_CHUNK_BYTES // (rows * item_bytes)).bit_length() - 1)
+    return rows, min(frames, n_samples)
+
+
+def _choose_chunks(n_channels: int, n_samples: int, item_bytes: int, raw: Path) -> _Chunks:
+    shape = chunk_shape(n_channels, n_samples, item_bytes)
     frame_bytes = n_channels * item_bytes
     allowed = min(_BLOCK_BYTES, load_params().memory_limit // _BLOCKS_HELD) // frame_bytes
     if not allowed:
@@ -217,11 +223,11 @@ def _choose_chunks(n_channels: int, n_samples: int, item_bytes: int, raw: Path) 
             f"{raw}: one frame of {n_channels} channels takes {frame_bytes} bytes, and {_BLOCKS_HELD} must fit; "
             f"raise memory_limit from {load_params().memory_limit}."
         )
-    whole_chunks = allowed // frames * frames
-    return _Chunks((rows, min(frames, n_samples)), whole_chunks or allowed)
+    whole_chunks = allowed // shape[1] * shape[1]
+    return _Chunks(shape, whole_chunks or allowed)
 
 
-def _in_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDArray[Any]]:
+def joined_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDArray[Any]]:
     """Yield the samples of all files, joined, in blocks of `block_length` frames; the last may be shorter."""
     joint = np.empty((headers[0].acquisition.n_channels, block_length if len(headers) > 1 else 0), headers[0].dtype)
     filled = 0
@@ -244,6 +250,7 @@ def _in_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDA
 def _joined_acquisition(
     headers: Sequence[Header], segments: Sequence[layout.Segment], grown: Sequence[str]
 ) -> layout.Acquisition:
+    """How the recording was acquired: as its first file says, with the notes and the gaps of all."""
     first = headers[0].acquisition
     notes = list(first.notes)
     if len(headers) > 1:

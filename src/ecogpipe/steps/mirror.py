@@ -13,8 +13,9 @@ from threadpoolctl import threadpool_limits
 from ecogpipe import layout
 from ecogpipe.datasource.contiguous import create_in_one_piece
 from ecogpipe.datasource.raw import RawRecording, open_raw
+from ecogpipe.digests import sha256_of_dataset
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable, read_channels
-from ecogpipe.electrodes.masks import read_mask
+from ecogpipe.electrodes.masks import MaskTable, read_mask
 from ecogpipe.errors import MaskError, RateError, WiringError
 from ecogpipe.outputs import provenance, whole_hdf5
 from ecogpipe.progress import progress
@@ -54,7 +55,8 @@ def mirror_recording(
     table = read_channels(channels)
     with open_raw(raw) as recording:
         _check_fits(recording, table, channels)
-        keep = _read_keep(mask, table, channels)
+        masked = None if mask is None else _read_mask_of(mask, table, channels)
+        keep = np.ones(len(table.electrode_channels), dtype=bool) if masked is None else masked.keep
         ratio = _ratio(wanted, recording, name)
         new_rate = recording.acquisition.rate / ratio
         settling = wanted.settling_samples(new_rate)
@@ -62,6 +64,8 @@ def mirror_recording(
         del settled["filter"]
         inputs = [raw, channels] if mask is None else [raw, channels, mask]
         made_of = provenance("mirror", REVISION, inputs, settled, mirror.parent)
+        if masked is not None:
+            made_of["signal_sha256"] = masked.header["signal_sha256"]
         with whole_hdf5(mirror) as file:
             _write_description(file, recording, ratio, table, keep, settling)
             layout.write_provenance(file, made_of)
@@ -71,6 +75,7 @@ def mirror_recording(
                 for n_bytes in engine.run():
                     done(n_bytes)
             file[layout.NON_FINITE] = engine.non_finite()
+            file.attrs["sha256"] = sha256_of_dataset(file[layout.DATA])
     return mirror
 
 
@@ -122,10 +127,8 @@ def _check_fits(recording: RawRecording, table: ChannelTable, channels: Path) ->
         )
 
 
-def _read_keep(mask: Path | None, table: ChannelTable, channels: Path) -> Bools:
-    if mask is None:
-        return np.ones(len(table.electrode_channels), dtype=bool)
+def _read_mask_of(mask: Path, table: ChannelTable, channels: Path) -> MaskTable:
     masked = read_mask(mask)
     if not np.array_equal(masked.channel, table.electrode_channels):
         raise MaskError(f"{mask}: is not the mask of {channels}; run mask_channels again.")
-    return masked.keep
+    return masked

@@ -31,7 +31,7 @@ CORRELATION = "correlation"
 """Matrix of scan.h5: how alike the channels are that are no BNC lines."""
 
 _CHUNK_BYTES = 1_000_000
-_SHARE = 4
+_SHARE = 2
 
 
 def scan(raw: Path, scan: Path) -> Path:
@@ -163,7 +163,7 @@ def _check_memory(acquisition: layout.Acquisition, dtype: np.dtype[Any]) -> None
         limit = load_params().memory_limit
         if needed > limit // _SHARE:
             raise MemoryBlowOutError(
-                f"Scanning takes {what}, which is {needed} bytes: more than a quarter of the memory limit of {limit} "
+                f"Scanning takes {what}, which is {needed} bytes: more than half of the memory limit of {limit} "
                 f"bytes. Raise the limit to {_SHARE * needed} bytes, or give the job more memory."
             )
 

@@ -1,0 +1,142 @@
+"""``ecogpipe plan``: what a study will take of disk, memory and time, and whether it fits."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ecogpipe import forecast
+from ecogpipe.calibration import calibrate
+from ecogpipe.cli.commands import Commands, Study, print_columns, read_study
+from ecogpipe.errors import EcogpipeError
+from ecogpipe.params import load_params
+from ecogpipe.planning import RecordingPlan, plan_recording
+
+_COLUMNS = ("recording", "MB in", "MB out", "MB to write", "MB scratch", "MB memory", "minutes")
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "plan",
+        help="forecast what the study takes of disk, memory and time, and whether it fits",
+        description="Reads the headers of all raw files, and forecasts for each recording and for the study what comes "
+        "in, what goes out, scratch, peak memory and minutes. The first time, a few seconds are spent to measure this "
+        "machine; the figures are kept in results/calibration.json. The exit status is 0 where all of it fits.",
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="study folder (default: this one)")
+    parser.add_argument("--cores", type=int, default=load_params().workers, help="cores to use (default: all)")
+    parser.set_defaults(execute=lambda arguments: _plan(arguments.folder, max(1, arguments.cores)))
+
+
+def _plan(folder: Path, cores: int) -> int:
+    study = read_study(folder)
+    rates = calibrate(study.results / "calibration.json")
+    wirings = folder / "config" / "wiring"
+    plans, refusals = [], []
+    for recording in study.recordings:
+        try:
+            plans.append(plan_recording(recording, study.config, rates, wirings if wirings.is_dir() else None))
+        except EcogpipeError as error:
+            refusals.append(f"{recording.full_name} cannot be made: {error}")
+    if plans:
+        n_pages = len(study.recordings) * len(study.config["mirrors"])
+        _print_plans(study, plans, n_pages, cores)
+        refusals += _refusals(study, plans, n_pages, cores)
+    for refusal in refusals:
+        print(refusal, file=sys.stderr)
+    return 1 if refusals else 0
+
+
+def _print_plans(study: Study, plans: Sequence[RecordingPlan], n_pages: int, cores: int) -> None:
+    rows = [
+        (
+            plan.name,
+            _megabytes(plan.bytes_in),
+            _megabytes(plan.bytes_out),
+            _megabytes(plan.missing_bytes(study.results / plan.name)),
+            _megabytes(plan.scratch_bytes),
+            _megabytes(plan.peak_memory),
+            f"{sum(plan.seconds.values()) / 60:.1f}",
+        )
+        for plan in plans
+    ]
+    total = (
+        f"in all, on {cores} cores" if cores > 1 else "in all, on 1 core",
+        _megabytes(sum(plan.bytes_in for plan in plans)),
+        _megabytes(sum(plan.bytes_out for plan in plans) + forecast.report_bytes(n_pages)),
+        _megabytes(_bytes_to_write(study, plans, n_pages)),
+        _megabytes(_scratch_at_once(plans, cores)),
+        _megabytes(_memory_at_once(plans, n_pages, cores)),
+        f"{_minutes(plans, cores):.1f}",
+    )
+    print_columns([_COLUMNS, *rows, total])
+
+
+def _bytes_to_write(study: Study, plans: Sequence[RecordingPlan], n_pages: int) -> int:
+    missing = sum(plan.missing_bytes(study.results / plan.name) for plan in plans)
+    return missing + (0 if (study.results / "report.html").exists() else forecast.report_bytes(n_pages))
+
+
+def _at_once(step: str, cores: int) -> int:
+    return max(1, cores // forecast.THREADS.get(step, 1))
+
+
+def _scratch_at_once(plans: Sequence[RecordingPlan], cores: int) -> int:
+    """Scratch of the mirrors that run at the same time, the largest ones."""
+    return sum(sorted((plan.scratch_bytes for plan in plans), reverse=True)[: _at_once("mirror", cores)])
+
+
+def _memory_at_once(plans: Sequence[RecordingPlan], n_pages: int, cores: int) -> int:
+    """Memory of as many jobs of a step as run at the same time, of the step that needs most."""
+    needs = [forecast.report_memory_bytes(n_pages)]
+    for step in plans[0].memory:
+        largest = sorted((plan.memory[step] for plan in plans), reverse=True)
+        needs.append(sum(largest[: _at_once(step, cores)]))
+    return max(needs)
+
+
+def _minutes(plans: Sequence[RecordingPlan], cores: int) -> float:
+    """Minutes of the whole study: the work over the cores, but no less than the longest recording."""
+    work = sum(
+        seconds * min(cores, forecast.THREADS.get(step, 1)) for plan in plans for step, seconds in plan.seconds.items()
+    )
+    return max(work / cores, *(sum(plan.seconds.values()) for plan in plans)) / 60
+
+
+def _refusals(study: Study, plans: Sequence[RecordingPlan], n_pages: int, cores: int) -> Iterator[str]:
+    """Say what will not fit."""
+    to_write, scratch = _bytes_to_write(study, plans, n_pages), _scratch_at_once(plans, cores)
+    results, scratch_dir = _existing(study.results), _existing(load_params().scratch_dir)
+    if results.stat().st_dev == scratch_dir.stat().st_dev:
+        to_write, scratch = to_write + scratch, 0
+    for what, folder, needed in (("results", results, to_write), ("scratch", scratch_dir, scratch)):
+        free = shutil.disk_usage(folder).free
+        print(f"{folder.resolve()}: {_megabytes(free)} MB free for {what}, {_megabytes(needed)} MB needed")
+        if needed > free:
+            yield (
+                f"{folder.resolve()} has {_megabytes(free)} MB free, but {what} need {_megabytes(needed)} MB; make "
+                f"room, or {'set TMPDIR to a larger disk' if what == 'scratch' else 'move the study to a larger disk'}."
+            )
+    memory, there = _memory_at_once(plans, n_pages, cores), _physical_memory()
+    print(f"memory: {_megabytes(there)} MB in this machine, {_megabytes(memory)} MB needed")
+    if memory > there:
+        yield (
+            f"This machine has {_megabytes(there)} MB of memory, but {cores} cores at work need {_megabytes(memory)} "
+            "MB; give `ecogpipe run` fewer --cores, or take a larger machine."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    """Return a folder, or the one above it that exists."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+
+
+def _physical_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _megabytes(n_bytes: float) -> str:
+    """Write bytes in whole megabytes, of which anything is at least one."""
+    return f"{max(1, round(n_bytes / forecast.MB)) if n_bytes else 0:,}"

@@ -1,0 +1,45 @@
+"""``ecogpipe verify``: whether the results of a study are what they claim."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from ecogpipe.cli.commands import Commands, read_study
+from ecogpipe.verification import Finding, verify_recording, verify_report
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "verify",
+        help="check that the results are what they claim, and hold the samples of the original files",
+        description="Reads all results of a study and the original files. Checks that nothing is missing or damaged, "
+        "that everything was made from the files that are there, and that each raw.h5 holds the same samples as its "
+        "originals, bit for bit. The exit status is 0 where all of it is so.",
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="study folder (default: this one)")
+    parser.set_defaults(execute=lambda arguments: _verify(arguments.folder))
+
+
+def _verify(folder: Path) -> int:
+    study = read_study(folder)
+    n_faults = 0
+    for recording in study.recordings:
+        results = study.results / recording.full_name
+        n_faults += _print_findings(recording.full_name, verify_recording(results, list(study.config["mirrors"])))
+    n_faults += _print_findings("report", verify_report(study.results / "report.html"))
+    checked = f"{len(study.recordings)} recordings" if len(study.recordings) > 1 else "1 recording"
+    print(f"\n{checked} checked, {n_faults or 'no'} {'difference' if n_faults == 1 else 'differences'} found.")
+    return 1 if n_faults else 0
+
+
+def _print_findings(name: str, findings: Iterable[Finding]) -> int:
+    """Print what is found as it is found; returns the number of faults."""
+    counts: Counter[bool] = Counter()
+    print(name, flush=True)
+    for finding in findings:
+        counts[finding.is_fault] += 1
+        print(f"  {'DIFFERS' if finding.is_fault else 'ok'}  {finding.path.name}: {finding.text}", flush=True)
+    if not counts[True]:
+        print("  ok  all outputs are what they claim", flush=True)
+    return counts[True]

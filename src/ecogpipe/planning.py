@@ -1,0 +1,186 @@
+"""What a recording will cost, from the headers of its files and a look at a few of its samples."""
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from isal import isal_zlib
+
+from ecogpipe import forecast
+from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe.electrodes.wiring import is_passthru, load_wiring
+from ecogpipe.forecast import Facts, MirrorPlan, Packing, Rates, Storage
+from ecogpipe.formats import Header
+from ecogpipe.params import override
+from ecogpipe.recordings import Recording
+from ecogpipe.steps.ingest import check_joinable, chunk_shape, read_headers
+from ecogpipe.steps.mirror_settings import MirrorSettings
+
+_SAMPLED_FRAMES = 8192
+_ANY_HEADER = 1e12
+
+
+@dataclass(frozen=True)
+class RecordingPlan:
+    """What a recording will cost.
+
+    Attributes
+    ----------
+    name : str
+        Its full name.
+    bytes_in : int
+        Size of its files.
+    outputs : dict of str to int
+        Size of each output, by file name.
+    scratch_bytes : int
+        What the largest of its jobs keeps on the scratch disk.
+    memory : dict of str to int
+        Peak memory in bytes, by step.
+    seconds : dict of str to float
+        How long its jobs take, by step.
+    """
+
+    name: str
+    bytes_in: int
+    outputs: dict[str, int]
+    scratch_bytes: int
+    memory: dict[str, int]
+    seconds: dict[str, float]
+
+    @property
+    def bytes_out(self) -> int:
+        """Size of all outputs."""
+        return sum(self.outputs.values())
+
+    @property
+    def peak_memory(self) -> int:
+        """Memory of the job that needs most."""
+        return max(self.memory.values())
+
+    def missing_bytes(self, folder: Path) -> int:
+        """Size of the outputs that are not in the folder yet."""
+        return sum(size for name, size in self.outputs.items() if not (folder / name).exists())
+
+
+def plan_recording(
+    recording: Recording, config: Mapping[str, Any], rates: Rates, user_tables: Path | None = None
+) -> RecordingPlan:
+    """Forecast what a recording will cost.
+
+    Parameters
+    ----------
+    recording
+        A row of the recordings table.
+    config
+        The settings of the study.
+    rates
+        How fast the machine is.
+    user_tables
+        A folder with wiring tables of the user's own.
+
+    Raises
+    ------
+    EcogpipeError
+        If a file cannot be read as a recording, or a mirror cannot be made of it: as the workflow would.
+    """
+    with override(memory_limit=_ANY_HEADER):
+        headers = read_headers(recording.files, recording.acquisition_overrides)
+    check_joinable(headers)
+    facts = _facts(recording, headers, user_tables)
+    mirrors = {
+        name: _mirror_plan(MirrorSettings.from_mapping(settings), headers[0])
+        for name, settings in config["mirrors"].items()
+    }
+    packing = _sample_packing(headers[0], facts, config["storage"]["compression"])
+    chunks = chunk_shape(facts.n_channels, facts.n_samples, facts.item_bytes)
+    sizes = forecast.output_bytes(facts, mirrors, packing, chunks)
+    names = {
+        "ingest": "raw.h5",
+        "scan": "scan.h5",
+        "map_channels": "channels.tsv",
+        "mask_channels": "mask.tsv",
+        "extract_events": "events.tsv",
+        **{f"mirror {name}": f"{recording.recording}_{name}.h5" for name in mirrors},
+        **{f"qc {name}": f"{recording.recording}_{name}_qc.png" for name in mirrors},
+    }
+    steps = {job.partition(" ")[0] for job in sizes}
+    return RecordingPlan(
+        name=recording.full_name,
+        bytes_in=facts.file_bytes,
+        outputs={names[job]: size for job, size in sizes.items()},
+        scratch_bytes=max(forecast.scratch_bytes(facts, mirror) for mirror in mirrors.values()),
+        memory={step: forecast.memory_bytes(step, facts) for step in steps},
+        seconds=_seconds_by_step(list(sizes), facts, rates, mirrors),
+    )
+
+
+def _facts(recording: Recording, headers: list[Header], user_tables: Path | None) -> Facts:
+    acquisition = headers[0].acquisition
+    n_electrodes = acquisition.n_rows * acquisition.n_columns
+    if not is_passthru(recording.daq):
+        set_up = recording.daq, recording.headstage, recording.electrode
+        rows, columns = load_wiring(*set_up, user_tables=user_tables).grid
+        n_electrodes = rows * columns
+    return Facts(
+        storage=_storage(headers[0]),
+        file_bytes=sum(header.path.stat().st_size for header in headers),
+        n_channels=acquisition.n_channels,
+        n_electrodes=n_electrodes,
+        n_lines=acquisition.n_rows * acquisition.n_bncs,
+        n_samples=sum(header.n_samples for header in headers),
+        item_bytes=headers[0].dtype.itemsize,
+    )
+
+
+def _storage(header: Header) -> Storage:
+    if header.parts:
+        return "linked"
+    return "loaded" if header.kind.startswith("Matlab") else "copied"
+
+
+def _mirror_plan(settings: MirrorSettings, header: Header) -> MirrorPlan:
+    uses_scratch = not settings.filter.does_nothing and settings.filter.design != "fir"
+    return MirrorPlan(settings.ratio_from(header.acquisition.rate), uses_scratch)
+
+
+def _seconds_by_step(
+    jobs: list[str], facts: Facts, rates: Rates, mirrors: Mapping[str, MirrorPlan]
+) -> dict[str, float]:
+    taken: dict[str, float] = {}
+    for job in jobs:
+        step, _, mirror = job.partition(" ")
+        taken[step] = taken.get(step, 0.0) + forecast.seconds(step, facts, rates, mirrors.get(mirror))
+    return taken
+
+
+def _sample_packing(header: Header, facts: Facts, compression: str) -> Packing:
+    """Pack some samples as the steps will; what would have to be loaded as a whole first is taken as not packed."""
+    if facts.storage == "loaded":
+        return Packing()
+    samples = _sample(header)
+    lines = samples[facts.n_channels - facts.n_lines :]
+    return Packing(
+        raw=_packed_share(samples, lambda shuffled: zlib.compress(shuffled, 1)) if compression == "gzip" else 1.0,
+        lines=_packed_share(lines, lambda shuffled: isal_zlib.compress(shuffled, 1)) if len(lines) else 1.0,
+    )
+
+
+def _sample(header: Header) -> npt.NDArray[Any]:
+    """Read some frames, (channels, time): from the middle of a linked file, from the beginning of one to copy."""
+    if header.read_blocks is not None:
+        return np.ascontiguousarray(next(header.read_blocks(_SAMPLED_FRAMES)))
+    part = header.parts[0]
+    with open_hdf5(part.path) as file:
+        dataset = file[part.dataset]
+        start = max(0, dataset.shape[0 if part.time_first else 1] - _SAMPLED_FRAMES) // 2
+        frames = slice(start, start + _SAMPLED_FRAMES)
+        return np.ascontiguousarray(dataset[frames].T if part.time_first else dataset[:, frames])
+
+
+def _packed_share(samples: npt.NDArray[Any], pack: Callable[[bytes], bytes]) -> float:
+    shuffled = samples.view(np.uint8).reshape(-1, samples.dtype.itemsize).T.tobytes()
+    return len(pack(shuffled)) / len(shuffled)
