@@ -122,12 +122,18 @@ def test_time_and_memory_are_those_of_the_benchmarks(study, tmp_path):
     assert "Computed in 110 s" in text
 
 
-def test_a_large_study_is_folded(study, tmp_path):
-    for count, folded in ((12, 0), (13, 13)):
-        folders = {f"s1/a/r{number}": study["s1/a/test_001"].folder for number in range(count)}
-        text = report(folders, tmp_path / "report.html", mirrors=[], title="t").read_text()
-        assert text.count('<details class="recording">') == folded
-        assert text.count('<details class="recording" open>') == count - folded
+def test_a_large_study_is_folded_and_its_report_stays_small(study, written):
+    folder = study["s1/a/test_001"].folder
+    target = written.with_name("large.html")
+    folders = {f"s{number}/a/test_001": folder for number in range(13)}
+    text = report(folders, target, mirrors=["Fs200"], title="t").read_text(encoding="utf-8")
+    assert text.count('<details class="recording">') == text.count('loading="lazy"') == 13
+    large = Page(text)
+    assert set(large.pictures) == {"s1/a/test_001/test_001_Fs200_qc.png"}
+    assert (written.parent / large.pictures[0]).is_file()
+    assert len(text) / 13 < 50_000
+    for figure in read_page(study["s1/a/test_001"].page):
+        assert figure.caption in large.text
 
 
 @pytest.fixture(scope="module")

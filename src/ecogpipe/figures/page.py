@@ -119,21 +119,42 @@ def read_page(path: Path) -> list[PageFigure]:
     FormatError
         If the file is missing or is no quality page.
     """
-    try:
-        with Image.open(path, formats=["PNG"]) as picture:
-            picture.load()
-            places = json.loads(picture.info.get(_FIGURES, "[]"))
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read as a quality page ({error}); run qc for it again.") from error
-    if not places:
-        raise FormatError(f"{path}: does not say which figures it holds, so it is no quality page; run qc again.")
     figures = []
-    for place in places:
+    picture = _open_page(path)
+    picture.load()
+    for place in _places(picture, path):
         cut = picture.crop((0, place["top"], picture.width, place["top"] + place["height"]))
         png = io.BytesIO()
         _few_colours(cut, _COLOURS.get(place["name"])).save(png, format="PNG", optimize=True)
         figures.append(PageFigure(place["name"], place["caption"], cut.width, cut.height, png.getvalue()))
     return figures
+
+
+def read_captions(path: Path) -> tuple[tuple[int, int], dict[str, str]]:
+    """Read the size in pixels of a page that `save_page` wrote, and the captions of its figures.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or is no quality page.
+    """
+    with _open_page(path) as picture:
+        return picture.size, {place["name"]: place["caption"] for place in _places(picture, path)}
+
+
+def _open_page(path: Path) -> Image.Image:
+    try:
+        return Image.open(path, formats=["PNG"])
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read as a quality page ({error}); run qc for it again.") from error
+
+
+def _places(picture: Image.Image, path: Path) -> list[dict[str, Any]]:
+    """Where the figures of a page are; a picture of our own says it before its pixels."""
+    places: list[dict[str, Any]] = json.loads(picture.info.get(_FIGURES, "[]"))
+    if not places:
+        raise FormatError(f"{path}: does not say which figures it holds, so it is no quality page; run qc again.")
+    return places
 
 
 def _few_colours(picture: Image.Image, n_colours: int | None) -> Image.Image:

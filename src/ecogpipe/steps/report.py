@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -19,7 +20,7 @@ from ecogpipe.electrodes.channels import ChannelTable, read_channels
 from ecogpipe.electrodes.masks import MANUAL, MaskTable, read_mask
 from ecogpipe.errors import SettingsError
 from ecogpipe.figures.array import mask_colours
-from ecogpipe.figures.page import PageFigure, read_page
+from ecogpipe.figures.page import read_captions, read_page
 from ecogpipe.steps import descriptions
 from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
@@ -29,8 +30,8 @@ REVISION: int = 3
 
 _PAGE_ENDING = "_qc.png"
 
-_UNFOLDED = 12
-"""Recordings up to which the sections of all are unfolded."""
+_SMALL = 12
+"""Recordings up to which a report holds its pictures and unfolds all sections; a larger one would not open any more."""
 
 _FIGURE_TITLES = {
     "maps": "The array",
@@ -48,7 +49,10 @@ def report(
     title: str,
     benchmarks: Mapping[str, Sequence[Path]] | None = None,
 ) -> Path:
-    """Write the report of a study: one HTML page that holds its pictures and needs no network.
+    """Write the report of a study: one HTML page that needs no network.
+
+    Of up to 12 recordings it holds the pictures, so that it can go anywhere; in the report of a larger study each
+    recording is folded, and its pictures are the files in its folder, which are read when it is unfolded.
 
     Parameters
     ----------
@@ -90,8 +94,8 @@ def report(
             title=title,
             tiles=_tiles(results),
             any_cost=any(result.cost.seconds for result in results),
-            unfolded=len(results) <= _UNFOLDED,
-            recordings=[_recording(result, page.parent) for result in results],
+            small=len(results) <= _SMALL,
+            recordings=[_recording(result, page.parent, len(results) <= _SMALL) for result in results],
             provenance=outputs.provenance(
                 "report", REVISION, inputs, {"title": title, "mirrors": list(mirrors)}, page.parent
             ),
@@ -142,12 +146,12 @@ class _Cost:
 
 @dataclass(frozen=True)
 class _Figure:
-    name: str
-    title: str
-    caption: str
+    """A picture by its address, its size in pixels, and titles and captions of what it shows."""
+
+    address: str
     width: int
     height: int
-    base64: str
+    captions: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,7 @@ class _Recording:
     masked: Sequence[_MaskedSite]
 
 
-def _recording(result: _Results, page_folder: Path) -> _Recording:
+def _recording(result: _Results, page_folder: Path, small: bool) -> _Recording:
     acquisition, n_kept = result.acquisition, int(result.mask.keep.sum())
     return _Recording(
         name=result.name,
@@ -219,7 +223,15 @@ def _recording(result: _Results, page_folder: Path) -> _Recording:
         memory=f"{result.cost.megabytes:.0f} MB" if result.cost.megabytes else "",
         thumbnail=_thumbnail(result),
         facts=_facts(result),
-        mirrors=[_mirror(page, facts) for (page, _), facts in zip(result.pages, result.mirrors, strict=True)],
+        mirrors=[
+            _Mirror(
+                facts,
+                descriptions.rate_text(facts.rate),
+                _made(facts),
+                _held_figures(page) if small else [_linked_page(page, page_folder)],
+            )
+            for (page, _), facts in zip(result.pages, result.mirrors, strict=True)
+        ],
         masked_text=descriptions.masked_text(result.mask),
         masked=_masked_sites(result.mask),
     )
@@ -322,22 +334,34 @@ def _facts(result: _Results) -> list[tuple[str, str]]:
     ]
 
 
-def _mirror(page: Path, facts: MirrorFacts) -> _Mirror:
-    made = (
+def _made(facts: MirrorFacts) -> str:
+    return (
         f"{facts.rate_text}; band-pass {facts.filter_text}; notches {facts.notch_text}; reference "
         f"{facts.reference_text}; {facts.row_text}; the filter settles within {facts.settling_text}."
     )
-    return _Mirror(facts, descriptions.rate_text(facts.rate), made, [_figure(figure) for figure in read_page(page)])
 
 
-def _figure(figure: PageFigure) -> _Figure:
+def _held_figures(page: Path) -> list[_Figure]:
+    """Return the figures of a quality page, each as an address that holds it."""
+    return [
+        _Figure(
+            address=f"data:image/png;base64,{base64.b64encode(figure.png).decode('ascii')}",
+            width=figure.width,
+            height=figure.height,
+            captions=[(_FIGURE_TITLES[figure.name], figure.caption)],
+        )
+        for figure in read_page(page)
+    ]
+
+
+def _linked_page(page: Path, page_folder: Path) -> _Figure:
+    """Return a whole quality page by its address beside the report."""
+    (width, height), captions = read_captions(page)
     return _Figure(
-        name=figure.name,
-        title=_FIGURE_TITLES[figure.name],
-        caption=figure.caption,
-        width=figure.width,
-        height=figure.height,
-        base64=base64.b64encode(figure.png).decode("ascii"),
+        address=quote(Path(os.path.relpath(page, page_folder)).as_posix()),
+        width=width,
+        height=height,
+        captions=[(_FIGURE_TITLES[name], caption) for name, caption in captions.items()],
     )
 
 
