@@ -216,7 +216,9 @@ def _triggers_figure(page: Page) -> Figure:
 
 def _settled(figure: Figure) -> Figure:
     """Fix where the layout put everything, rounded: its solver's last bits differ from run to run."""
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    assert engine is not None, "figures of a page are made with one"
+    engine.execute(figure)
     figure.set_layout_engine("none")
     for ax in figure.axes:
         left, bottom, width, height = (round(edge, 5) for edge in ax.get_position(original=True).bounds)
