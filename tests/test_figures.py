@@ -1,5 +1,6 @@
 """Pictures: what is drawn is what was given, in true proportions, masked sites marked, the same bytes each time."""
 
+import io
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,16 +10,27 @@ import numpy as np
 import pytest
 from matplotlib.colors import same_color
 from matplotlib.figure import Figure
+from PIL import Image
 
-from ecogpipe.figures.array import Sites, draw_array
-from ecogpipe.figures.page import Page, qc_figure
+import ecogpipe.figures.page as page_module
+from ecogpipe.errors import FormatError
+from ecogpipe.figures.array import SiteMap, Sites, draw_array, draw_mask
+from ecogpipe.figures.page import Page, draw_facts, read_page, save_page
 from ecogpipe.figures.spectrum import Spectra, draw_spectra
-from ecogpipe.figures.style import INK, MASKED, own_style, save_png
+from ecogpipe.figures.style import INK, MASKED, own_style
 from ecogpipe.figures.traces import Traces, draw_traces
+from ecogpipe.figures.triggers import Line, Timeline, draw_intervals, draw_timeline
 from ecogpipe.spectra import Spectrum
 
 GRID = (4, 3)
 PITCH = (0.5, 0.25)
+FIGURES = ("maps", "spectra", "traces", "triggers")
+
+
+@pytest.fixture(autouse=True)
+def _coarse(monkeypatch):
+    """Draw small pictures, which is faster."""
+    monkeypatch.setattr(page_module, "DPI", 50)
 
 
 @pytest.fixture
@@ -28,7 +40,12 @@ def ax():
 
 def sites(masked=(2, 7), pitch=PITCH):
     rows, columns = np.divmod(np.arange(12), 3)
-    return Sites(rows, columns, GRID, pitch, ~np.isin(np.arange(12), masked))
+    keep = ~np.isin(np.arange(12), masked)
+    return Sites(rows, columns, GRID, pitch, keep, ["" if kept else "dead" for kept in keep])
+
+
+def shown(values, **settings):
+    return SiteMap("title", "RMS (µV)", values, **settings)
 
 
 def spectra(scale=1.0, notches=(60.0,)):
@@ -45,18 +62,25 @@ def traces(settling=(), n_sites=5):
     keep = np.arange(n_sites) != 3
     microvolts[~keep] *= 50
     labels = tuple(f"{site}, 0" for site in range(n_sites))
-    return Traces(seconds, microvolts, labels, keep, np.array([3.5, 4.5]), np.array([3.6]), settling)
+    return Traces("Mirror", seconds, microvolts, labels, keep, np.array([3.5, 4.5]), np.array([3.6]), settling)
+
+
+def timeline(rising=(0.5, 1.5, 2.75), parts=((0.0, "a"), (2.0, "b"))):
+    lines = [Line(10, "pulses", np.array(rising)), Line(11, "analog: no edges are looked for", None)]
+    return Timeline(4.0, lines, parts, [(0.0, 0.25)])
 
 
 def page(**changes):
     rms = np.linspace(10, 60, 12)
-    content = Page("s/a/r", "mirror", sites(), rms, rms / 2, "8 windows of 4 s", spectra(), traces(), [("raw", "1 Hz")])
+    maps = [shown(rms), shown(rms / 2), shown(rms / 100)]
+    captions = {name: f"what {name} shows" for name in FIGURES}
+    content = Page("s/a/r", "mirror", sites(), maps, spectra(), [traces()] * 3, timeline(), [("raw", "1 Hz")], captions)
     return replace(content, **changes)
 
 
 def drawn(figure_page, path):
     with own_style():
-        save_png(qc_figure(figure_page), path, {"Title": "t"})
+        save_page(figure_page, path, {"Title": "t"})
     return path.read_bytes()
 
 
@@ -66,7 +90,7 @@ def crosses(ax):
 
 def test_values_are_on_their_sites_in_millimetres_and_masked_sites_are_crossed(ax):
     values = np.arange(12.0)
-    draw_array(ax, sites(), values, "title", "RMS (µV)")
+    draw_array(ax, sites(), shown(values))
     (picture,) = ax.images
     np.testing.assert_array_equal(picture.get_array(), values.reshape(GRID))
     assert picture.get_extent() == [-0.125, 0.625, 1.75, -0.25]
@@ -76,7 +100,7 @@ def test_values_are_on_their_sites_in_millimetres_and_masked_sites_are_crossed(a
 
 
 def test_an_array_of_unknown_pitch_is_counted_in_sites(ax):
-    draw_array(ax, sites(pitch=None), np.arange(12.0), "title", "RMS (µV)")
+    draw_array(ax, sites(pitch=None), shown(np.arange(12.0)))
     assert crosses(ax) == {(2.0, 0.0), (1.0, 2.0)}
     assert "mm" not in ax.get_xlabel() + ax.get_ylabel()
 
@@ -84,14 +108,46 @@ def test_an_array_of_unknown_pitch_is_counted_in_sites(ax):
 def test_a_faulty_site_does_not_hide_the_others(ax):
     values = np.linspace(10, 20, 12)
     values[[2, 7]] = 0.0, 1e6
-    draw_array(ax, sites(), values, "title", "RMS (µV)")
+    draw_array(ax, sites(), shown(values))
     assert ax.images[0].get_clim() == (10.0, 20.0)
 
 
 @pytest.mark.parametrize("values", [np.full(12, np.nan), np.zeros(12), np.r_[np.nan, np.arange(11.0)]])
-def test_arrays_of_nan_or_one_value_are_drawn(values, tmp_path):
+def test_arrays_of_nan_or_one_value_are_drawn(values, ax):
     everything_masked = sites(masked=range(12))
-    assert drawn(page(rms_before=values, rms_after=values, sites=everything_masked), tmp_path / "page.png")
+    draw_array(ax, everything_masked, shown(values))
+    draw_mask(ax, everything_masked)
+    ax.get_figure().draw_without_rendering()
+
+
+def test_small_differences_look_small(ax):
+    draw_array(ax, sites(), shown(np.linspace(50, 50.1, 12)))
+    low, high = ax.images[0].get_clim()
+    assert high - low == pytest.approx(5, rel=0.01)
+
+
+def test_colours_may_have_fixed_ends(ax):
+    draw_array(ax, sites(), shown(np.linspace(5, 10, 12), limits=(0.0, None)))
+    assert ax.images[0].get_clim() == (0.0, 10.0)
+
+
+def test_places_without_a_channel_are_hatched_and_masked_sites_are_not(ax):
+    some = sites()
+    some = replace(some, rows=some.rows[:10], columns=some.columns[:10], keep=some.keep[:10], kinds=some.kinds[:10])
+    draw_mask(ax, some)
+    assert [patch.get_hatch() for patch in ax.patches] == ["////"] * 2
+    assert {patch.get_xy() for patch in ax.patches} == {(0.125, 1.25), (0.375, 1.25)}
+    entries = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert entries == ["kept (8)", "dead (2)", "no channel (2)"]
+    picture = ax.images[0].get_array()
+    assert np.ma.getmaskarray(picture).sum() + np.isnan(picture.filled(0)).sum() == 2
+
+
+def test_every_reason_has_its_own_colour_in_the_mask(ax):
+    kinds = ["", "dead", "noisy", "railed", "by hand", "dead column", *[""] * 6]
+    draw_mask(ax, replace(sites(masked=range(1, 6)), kinds=kinds))
+    handles = ax.get_legend().legend_handles
+    assert len({handle.get_facecolor() for handle in handles}) == len(handles) == 6
 
 
 def test_spectra_show_medians_corners_and_the_new_nyquist(ax):
@@ -106,10 +162,10 @@ def test_spectra_show_medians_corners_and_the_new_nyquist(ax):
 
 
 @pytest.mark.parametrize("scale", [0.0, np.nan])
-def test_spectra_without_power_say_so(scale, tmp_path, ax):
+def test_spectra_without_power_say_so(scale, ax):
     draw_spectra(ax, spectra(scale))
-    assert ax.texts[0].get_text() == "no active site has power"
-    assert drawn(page(spectra=spectra(scale)), tmp_path / "page.png")
+    assert ax.texts[0].get_text() == "no kept site has power"
+    ax.get_figure().draw_without_rendering()
 
 
 def test_kept_traces_have_one_scale_and_masked_ones_are_red_and_say_theirs(ax):
@@ -134,17 +190,65 @@ def test_trigger_edges_and_settling_are_where_they_were(ax):
     assert [(patch.get_x(), patch.get_width()) for patch in ax.patches] == [(4.5, 0.5)]
 
 
-def test_traces_of_nan_or_none_at_all_are_drawn(tmp_path):
-    nothing = Traces(*(np.empty(0), np.empty((0, 0)), (), np.ones(0, bool), np.empty(0), np.empty(0), ()))
+def test_traces_of_nan_or_none_at_all_are_drawn(ax):
+    nothing = Traces("t", *(np.empty(0), np.empty((0, 0)), (), np.ones(0, bool), np.empty(0), np.empty(0), ()))
     broken = replace(traces(), microvolts=np.full((5, 200), np.nan))
-    for number, content in enumerate((nothing, broken)):
-        assert drawn(page(traces=content), tmp_path / f"{number}.png")
+    for stretch in (nothing, broken):
+        draw_traces(ax, stretch)
+        ax.get_figure().draw_without_rendering()
 
 
-def test_long_facts_stay_on_the_page(tmp_path):
-    figure = qc_figure(page(facts=[("notes", "a long story " * 300)]))
-    texts = [text.get_text() for text in figure.axes[-1].texts]
-    assert any("more in the report" in text for text in texts)
+def test_long_facts_stay_on_the_page(ax):
+    draw_facts(ax, [("notes", "a long story " * 300)])
+    assert any("more in the report" in text.get_text() for text in ax.texts)
+    assert min(text.get_position()[1] for text in ax.texts) > 0
+
+
+def test_triggers_are_ticks_on_their_line_and_borders_between_parts_are_dashed(ax):
+    draw_timeline(ax, timeline())
+    (ticks,) = [found for found in ax.collections if len(found.get_segments()) > 1]
+    assert [segment[0][0] for segment in ticks.get_segments()] == [0.5, 1.5, 2.75]
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [2.0]
+    assert [(patch.get_x(), patch.get_width()) for patch in ax.patches] == [(0.0, 0.25)]
+    assert [text.get_text() for text in ax.texts] == ["analog: no edges are looked for"]
+    assert ax.get_xlim() == (0.0, 4.0)
+
+
+def test_intervals_are_counted_and_their_median_said(ax):
+    draw_intervals(ax, timeline().lines)
+    assert sum(patch.get_height() for patch in ax.patches) == 2
+    assert ax.get_legend().get_texts()[0].get_text() == "line 10: median 1.125 s"
+
+
+@pytest.mark.parametrize("content", [timeline(()), timeline((1.0,)), timeline((1.0, 2.0)), Timeline(0.0, [], [], [])])
+def test_lines_of_few_edges_are_drawn(content, ax):
+    draw_timeline(ax, content)
+    draw_intervals(ax, content.lines)
+    ax.get_figure().draw_without_rendering()
+
+
+def test_a_page_gives_its_figures_back_with_their_captions(tmp_path):
+    drawn(page(), tmp_path / "page.png")
+    figures = read_page(tmp_path / "page.png")
+    assert [figure.name for figure in figures] == list(FIGURES)
+    assert [figure.caption for figure in figures] == [f"what {name} shows" for name in FIGURES]
+    with Image.open(tmp_path / "page.png") as whole:
+        top = whole.height - sum(figure.height for figure in figures)
+        maps = whole.crop((0, top, whole.width, top + figures[0].height))
+    with Image.open(io.BytesIO(figures[0].png)) as cut:
+        np.testing.assert_array_equal(np.asarray(cut), np.asarray(maps))
+    for figure in figures:
+        with Image.open(io.BytesIO(figure.png)) as picture:
+            assert picture.size == (figure.width, figure.height)
+            assert len(picture.convert("RGB").getcolors(10**6)) > 10
+
+
+def test_a_picture_that_is_no_page_is_refused(tmp_path):
+    Image.new("RGB", (10, 10)).save(tmp_path / "other.png")
+    with pytest.raises(FormatError, match="is no quality page"):
+        read_page(tmp_path / "other.png")
+    with pytest.raises(FormatError, match="none.png"):
+        read_page(tmp_path / "none.png")
 
 
 def test_the_same_page_gives_the_same_bytes_whatever_the_matplotlib_settings(tmp_path):

@@ -64,12 +64,22 @@ class Finished:
         )
 
 
-def mapped_recording(folder, *, seconds=10, rate=1000, seed=0, faults=None, bnc=BNC, notes=(), declared=None):
+def mapped_recording(
+    folder, *, seconds=10, rate=1000, seed=0, faults=None, bnc=BNC, notes=(), declared=None, overrides=None
+):
     """Make raw.h5, scan.h5 and channels.tsv."""
     truth = SyntheticRecording(*SET_UP, rate=rate, seconds=seconds, seed=seed, faults=faults or Faults(), n_bncs=2)
     done = Finished(folder, truth)
     samples = truth.block(0, truth.n_samples)
-    write_raw(done.raw, samples, n_rows=truth.n_rows, n_bncs=truth.n_bncs, rate=rate, notes=list(notes))
+    write_raw(
+        done.raw,
+        samples,
+        n_rows=truth.n_rows,
+        n_bncs=truth.n_bncs,
+        rate=rate,
+        notes=list(notes),
+        overrides=overrides or {},
+    )
     scan(done.raw, done.scan)
     daq, headstage, electrode = SET_UP
     map_channels(

@@ -10,6 +10,7 @@ from finished_study import Faults, draw_page, finished_recording
 from PIL import Image
 
 from ecogpipe.errors import FormatError
+from ecogpipe.figures.page import read_page
 from ecogpipe.params import override
 from ecogpipe.steps.qc import page_content
 
@@ -37,7 +38,7 @@ def test_rms_of_the_raw_sites_is_that_of_all_samples_in_microvolts(recording, co
     volts = truth.block(0, truth.n_samples)[truth.site_channels]
     expected = (volts.std(axis=1) * 1e6 / truth.wiring.gain).reshape(truth.wiring.grid)
     found = np.full(truth.wiring.grid, np.nan)
-    found[content.sites.rows, content.sites.columns] = content.rms_before
+    found[content.sites.rows, content.sites.columns] = content.maps[0].values
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
@@ -46,16 +47,63 @@ def test_rms_of_the_mirror_is_that_of_its_rows(recording, content):
         rows = file["data"][()][file["electrode_channels"][()]]
     windows = rows.reshape(len(rows), 5, -1)  # 20 s are 5 windows of 4 s
     expected = np.sqrt(windows.astype(np.float64).var(axis=2).mean(axis=1))
-    np.testing.assert_allclose(content.rms_after, expected, rtol=1e-6)
-    assert content.windows == "5 windows of 4 s"
+    np.testing.assert_allclose(content.maps[1].values, expected, rtol=1e-6)
+    assert "5 windows of 4 s" in content.captions["maps"]
+
+
+def test_correlation_is_that_of_the_mirror_with_the_neighbours_that_are_kept(recording, content):
+    with h5py.File(recording.mirror) as file:
+        rows = file["data"][()][file["electrode_channels"][()]].astype(np.float64)
+    places = list(zip(content.sites.rows.tolist(), content.sites.columns.tolist(), strict=True))
+    row, column = 1, 1  # beside the dead site 1, 2
+    beside = [(0, 1), (2, 1), (1, 0)]
+    expected = np.mean([np.corrcoef(rows[places.index((row, column))], rows[places.index(p)])[0, 1] for p in beside])
+    assert content.maps[2].values[places.index((row, column))] == pytest.approx(expected, rel=1e-9)
+    assert np.isnan(content.maps[2].values[places.index((1, 2))])
+
+
+def test_line_noise_is_what_was_planted_and_no_frequency_is_guessed(recording, content):
+    at_50, at_60 = content.maps[3:]
+    assert ["50 Hz" in at_50.title, "60 Hz" in at_60.title] == [True, True]
+    assert "no line_frequency is declared, so both are shown" in content.captions["maps"]
+    assert np.median(at_60.values) == pytest.approx(20 / np.sqrt(2), rel=0.01)
+    assert np.median(at_50.values) < 0.5
+
+
+def test_a_declared_line_is_shown_before_and_after(tmp_path):
+    done = finished_recording(tmp_path / "test_001", seconds=5, overrides={"line_frequency": 60})
+    content = content_of(done)
+    before, after = content.maps[3:]
+    assert (before.title, after.title) == ("Line noise at 60 Hz, raw", "Line noise at 60 Hz, Fs200")
+    assert before.limits == after.limits
+    assert np.median(before.values) == pytest.approx(20 / np.sqrt(2), rel=0.01)
+    assert np.median(after.values) < 0.05 * np.median(before.values)
+    assert "of 60 Hz (as declared)" in content.captions["maps"]
+
+
+def test_triggers_of_the_whole_recording_are_on_their_lines(recording, content):
+    pulses, analog = content.timeline.lines
+    np.testing.assert_allclose(pulses.rising, recording.truth.trigger_samples / 1000)
+    assert (pulses.column, analog.column, analog.rising) == (10, 11, None)
+    assert content.timeline.seconds == 20
+
+
+def test_the_mask_says_why(content):
+    kinds = dict(zip(zip(content.sites.rows, content.sites.columns, strict=True), content.sites.kinds, strict=True))
+    assert {place: kind for place, kind in kinds.items() if kind} == {
+        (1, 2): "dead",
+        (5, 5): "noisy",
+        (3, 6): "railed",
+    }
 
 
 def test_masked_sites_are_marked_on_the_array_and_among_the_traces(content):
     sites = content.sites
     assert set(zip(sites.rows[~sites.keep], sites.columns[~sites.keep], strict=True)) == MASKED
-    shown = dict(zip(content.traces.labels, content.traces.keep, strict=True))
-    assert {label for label, keep in shown.items() if not keep} == {"1, 2", "5, 5", "3, 6"}
-    assert sum(shown.values()) == 12
+    for traces in content.traces:
+        shown = dict(zip(traces.labels, traces.keep, strict=True))
+        assert {label for label, keep in shown.items() if not keep} == {"1, 2", "5, 5", "3, 6"}
+        assert sum(shown.values()) == 10
 
 
 def test_spectra_hold_the_planted_line_noise_before_and_not_after(content):
@@ -78,7 +126,7 @@ def test_faulty_sites_are_not_in_the_spectra(content):
 
 
 def test_traces_are_samples_of_the_mirror_and_triggers_are_on_time(recording, content):
-    traces = content.traces
+    raw, traces, beginning = content.traces
     first = round(traces.seconds[0] * 200)
     with h5py.File(recording.mirror) as file:
         electrodes = file["electrode_channels"][()]
@@ -89,6 +137,13 @@ def test_traces_are_samples_of_the_mirror_and_triggers_are_on_time(recording, co
     inside = truth[(truth >= traces.seconds[0]) & (truth < traces.seconds[0] + 2)]
     assert len(inside) > 0
     np.testing.assert_allclose(traces.rising, inside)
+    np.testing.assert_array_equal(raw.rising, traces.rising)
+    volts = recording.truth.block(first * 5, (first + 400) * 5)[recording.truth.site_channels]
+    sites = [(int(row) * 8 + int(column)) for row, column in (label.split(", ") for label in raw.labels)]
+    np.testing.assert_allclose(raw.microvolts, volts[sites] * 1e6 / recording.truth.gain, rtol=1e-9, atol=1e-6)
+    assert raw.seconds[0] == traces.seconds[0]
+    assert beginning.seconds[0] == 0
+    assert beginning.settling[0][0] == 0
 
 
 def test_facts_quote_settings_counts_and_notes(content):
@@ -104,35 +159,38 @@ def test_facts_quote_settings_counts_and_notes(content):
 
 def test_settling_is_shaded_where_a_short_recording_shows_it(tmp_path):
     short = content_of(finished_recording(tmp_path / "short", seconds=2))
-    (begin, until), (since, end) = short.traces.settling
+    (begin, until), (since, end) = short.traces[1].settling
     assert (begin, end) == (0.0, 2.0)
     assert until > 0.1
     assert since == pytest.approx(2.0 - until)
 
 
-def test_the_page_is_a_landscape_picture_that_says_what_made_it(recording):
-    page = draw_page(recording)
+@pytest.fixture(scope="module")
+def page(recording):
+    return draw_page(recording)
+
+
+def test_the_page_holds_its_figures_and_says_what_made_it(page):
     with Image.open(page) as picture:
-        assert picture.size == (1820, 1170)
+        assert picture.width == 2400
+        assert sum(figure.height for figure in read_page(page)) < picture.height
         assert picture.text["Title"] == "s1/a/test_001"
         made_by = json.loads(picture.text["provenance"])
     assert made_by["step"] == "qc"
     assert [described["name"] for described in made_by["inputs"]][-1] == "test_001_Fs200.h5"
 
 
-def test_bytes_do_not_depend_on_the_memory_limit(recording):
-    pages = []
-    for limit in (2e9, 8e6):
-        with override(memory_limit=limit):
-            pages.append(draw_page(recording).read_bytes())
-    assert pages[0] == pages[1]
+def test_bytes_do_not_depend_on_the_memory_limit(recording, page):
+    before = page.read_bytes()
+    with override(memory_limit=8e6):
+        assert draw_page(recording).read_bytes() == before
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.5])
 def test_short_recordings_get_a_page(tmp_path, seconds):
     page = draw_page(finished_recording(tmp_path / "short", seconds=seconds))
     assert page.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert struct.unpack(">II", page.read_bytes()[16:24]) == (1820, 1170)
+    assert struct.unpack(">I", page.read_bytes()[16:20]) == (2400,)
 
 
 def test_a_recording_with_every_site_masked_gets_a_page(tmp_path):

@@ -1,17 +1,23 @@
 """The report: one file that shows every recording with its true counts and pictures, and that may move anywhere."""
 
 import base64
+import html
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from finished_study import Faults, draw_page, finished_recording
+from PIL import Image
 
 from ecogpipe.electrodes.masks import read_mask, write_mask
 from ecogpipe.errors import EcogpipeError, SettingsError
+from ecogpipe.figures.page import read_page
 from ecogpipe.steps.report import report
 
 HOSTILE = '<script>alert("x")</script> & "notes"'
@@ -66,9 +72,13 @@ def page(written):
     return Page(written.read_text(encoding="utf-8"))
 
 
-def test_every_picture_is_in_the_page_bit_for_bit(study, page):
+def test_every_figure_is_in_the_page_with_its_caption(study, page):
     embedded = [base64.b64decode(picture.removeprefix("data:image/png;base64,")) for picture in page.pictures]
-    assert embedded == [done.page.read_bytes() for done in study.values()]
+    figures = [figure for done in study.values() for figure in read_page(done.page)]
+    assert embedded == [figure.png for figure in figures]
+    assert [figure.name for figure in figures] == ["maps", "spectra", "traces", "triggers"] * 2
+    for figure in figures:
+        assert figure.caption in page.text
 
 
 def test_the_page_needs_no_network_and_no_other_file(page):
@@ -84,12 +94,90 @@ def test_text_of_files_cannot_act(page, written):
 
 
 def test_the_table_counts_what_is_there(study, page):
-    assert "2 recordings, 0.2 minutes in all; 120 of 128 sites kept (93.8 %)." in page.text
-    assert "64 / 64" in page.text
-    assert "56 / 64" in page.text
+    assert "Recordings 2 in 1 session" in page.text
+    assert "Recorded 10 s at 1000 Hz" in page.text
+    assert "Good sites 93.8 % 120 of 128 kept" in page.text
+    assert "64 of 64 100.0 %" in page.text
+    assert "56 of 64 87.5 %" in page.text
     for name, done in study.items():
         assert name in page.text
         assert f"10: {len(done.truth.trigger_samples)} rising edges" in page.text
+
+
+def test_notes_say_what_is_unusual_of_which_recording(page):
+    notes = page.text.partition(" Notes s1/a/")[2]
+    assert notes.startswith("test_001 : " + HOSTILE + ".")
+    assert "test_002 : column 2 of the array is masked as a whole (8 sites)." in notes
+
+
+def test_time_and_memory_are_those_of_the_benchmarks(study, tmp_path):
+    first, second = tmp_path / "scan.tsv", tmp_path / "mirror.tsv"
+    first.write_text("s\th:m:s\tmax_rss\n10.5\t0:00:10\t300.25\n")
+    second.write_text("s\th:m:s\tmax_rss\n100\t0:01:40\tNA\n")
+    benchmarks = {"s1/a/test_001": [first, second, tmp_path / "none.tsv"]}
+    folders = {name: done.folder for name, done in study.items()}
+    page = report(folders, tmp_path / "report.html", mirrors=[], title="t", benchmarks=benchmarks)
+    text = Page(page.read_text()).text
+    assert "110 s 300 MB" in text
+    assert "Computed in 110 s" in text
+
+
+def test_a_large_study_is_folded_and_its_report_stays_small(study, written):
+    folder = study["s1/a/test_001"].folder
+    target = written.with_name("large.html")
+    folders = {f"s{number}/a/test_001": folder for number in range(13)}
+    text = report(folders, target, mirrors=["Fs200"], title="t").read_text(encoding="utf-8")
+    assert text.count('<details class="recording">') == text.count('loading="lazy"') == 13
+    large = Page(text)
+    assert set(large.pictures) == {"s1/a/test_001/test_001_Fs200_qc.png"}
+    assert (written.parent / large.pictures[0]).is_file()
+    assert len(text) / 13 < 50_000
+    for figure in read_page(study["s1/a/test_001"].page):
+        assert figure.caption in large.text
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not found:
+        pytest.skip("chromium is not installed")
+    return found
+
+
+def look(browser, page, folder, *what):
+    """Open a page in headless Chromium."""
+    quiet = ["background-networking", "component-update", "sync", "quic", "gpu"]
+    arguments = ["--headless", "--no-sandbox", "--no-first-run", "--hide-scrollbars", "--window-size=1400,9000"]
+    arguments += [f"--disable-{thing}" for thing in quiet] + [f"--user-data-dir={folder / 'profile'}"]
+    run = subprocess.run([browser, *arguments, *what, page.as_uri()], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+WHERE = """<script>addEventListener("load", () => {
+  const places = [...document.images].map(image => {
+    const box = image.getBoundingClientRect();
+    return [image.naturalWidth, box.left, box.top, box.right, box.bottom, document.documentElement.scrollWidth];
+  });
+  document.body.setAttribute("data-places", JSON.stringify(places));
+});</script>"""
+
+
+def test_a_browser_shows_every_figure(browser, study, written, tmp_path):
+    measured = tmp_path / "measured.html"
+    measured.write_text(written.read_text(encoding="utf-8").replace("</body>", WHERE + "</body>"), encoding="utf-8")
+    dom = look(browser, measured, tmp_path, "--virtual-time-budget=10000", "--dump-dom")
+    places = json.loads(html.unescape(re.search('data-places="([^"]*)"', dom)[1]))
+    look(browser, written, tmp_path, f"--screenshot={tmp_path / 'page.png'}")
+    assert len(places) == 4 * len(study)
+    with Image.open(tmp_path / "page.png") as screenshot:
+        assert screenshot.size == (1400, 9000)
+        for width, left, top, right, bottom, page_width in places:
+            assert width == 2400
+            assert 1000 < right - left <= page_width <= 1400
+            seen = screenshot.crop((round(left), round(top), round(right), round(bottom))).convert("L")
+            ink = np.mean(np.asarray(seen) < 200)
+            assert 0.01 < ink < 0.9
 
 
 def test_captions_quote_the_settings(page):

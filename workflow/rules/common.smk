@@ -4,10 +4,8 @@ A mistake in them ends the run with one sentence, before any job. A recording wh
 job that fails says so.
 """
 
-import os
 import re
 import sys
-import time
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -17,7 +15,6 @@ from snakemake.logging import logger
 
 from ecogpipe.electrodes.masks import mask_files
 from ecogpipe.errors import EcogpipeError, nearest
-from ecogpipe.joblog import read_failures
 from ecogpipe.originals import find_missing
 from ecogpipe.recordings import Recording, check_masks, check_wirings, manual_mask_path, read_recordings
 from ecogpipe.settings import check_config
@@ -46,7 +43,6 @@ def read_study() -> dict[str, Recording]:
     return {recording.full_name: recording for recording in recordings}
 
 
-STARTED = time.time()
 RECORDINGS = read_study()
 MIRROR_RATES = {
     name: {key: settings[key] for key in ("rate", "ratio") if key in settings}
@@ -54,13 +50,6 @@ MIRROR_RATES = {
 }
 MISSING = find_missing(RECORDINGS.values(), Path("results"), config["recordings"])
 PRESENT = [recording for name, recording in RECORDINGS.items() if name not in MISSING]
-
-
-def tell_failures():
-    """Repeat what failed and why, after all that was said meanwhile; `ecogpipe run` does so itself."""
-    if "ECOGPIPE_RUN" not in os.environ:
-        for sentence in read_failures(Path("logs"), STARTED):
-            logger.error(sentence)
 
 
 wildcard_constraints:

@@ -1,4 +1,4 @@
-"""What a person looks at: a page of pictures for each mirror, and one report of the study.
+"""What a person looks at: a page of figures for each mirror, and one report of the study.
 
 In: everything made so far. Out: <recording>_<mirror>_qc.png, report.html.
 """

@@ -1,8 +1,12 @@
-"""The quality page of a recording and one of its mirrors."""
+"""The quality page of a recording and one of its mirrors: a few figures, one below the other, in one picture."""
 
+import io
+import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +14,27 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from ecogpipe.figures.array import Sites, draw_array
+from ecogpipe.errors import FormatError
+from ecogpipe.figures.array import SiteMap, Sites, draw_array, draw_mask
 from ecogpipe.figures.spectrum import Spectra, draw_spectra
 from ecogpipe.figures.style import QUIET
-from ecogpipe.figures.traces import Traces, draw_traces
+from ecogpipe.figures.traces import Traces, draw_traces, trace_legend
+from ecogpipe.figures.triggers import Timeline, draw_intervals, draw_timeline
 
-Floats = npt.NDArray[np.float64]
+Pixels = npt.NDArray[np.uint8]
+
+DPI = 200
+"""Twice what a report shows on a screen, so that it stays sharp on fine screens and on paper."""
+
+WIDTH = 12.0
+"""Inches."""
+
+_FIGURES = "figures"
+_COLOURS = {"spectra": 64, "traces": 32, "triggers": 64}
+"""How many colours a figure of lines needs; maps keep all of theirs."""
 
 
 @dataclass(frozen=True)
@@ -29,72 +47,197 @@ class Page:
         The recording, and its mirror.
     sites : Sites
         Where the electrode channels sit.
-    rms_before, rms_after : ndarray
-        Microvolts, one per electrode channel: of all raw samples, and of the mirror in some windows.
-    windows : str
-        Which windows, in words.
+    maps : sequence of SiteMap
+        Numbers per site.
     spectra : Spectra
-        Of the active sites.
-    traces : Traces
-        A stretch of the mirror.
+        Of the kept sites.
+    traces : sequence of Traces
+        Stretches of the same sites, before and after.
+    timeline : Timeline
+        Triggers over the whole recording.
     facts : sequence of (str, str)
         Names and what is to be said of them.
+    captions : mapping of str to str
+        What is to be said of the figures 'maps', 'spectra', 'traces' and 'triggers'.
     """
 
     title: str
     subtitle: str
     sites: Sites
-    rms_before: Floats
-    rms_after: Floats
-    windows: str
+    maps: Sequence[SiteMap]
     spectra: Spectra
-    traces: Traces
+    traces: Sequence[Traces]
+    timeline: Timeline
     facts: Sequence[tuple[str, str]]
+    captions: Mapping[str, str]
 
 
-def qc_figure(page: Page) -> Figure:
-    """Draw the quality page of a recording and one of its mirrors.
+@dataclass(frozen=True)
+class PageFigure:
+    """One figure of a quality page: its name, what is to be said of it, its size in pixels, and itself as PNG."""
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Landscape, 14 x 9 inches, without a pyplot window.
+    name: str
+    caption: str
+    width: int
+    height: int
+    png: bytes
+
+
+def qc_figures(page: Page) -> dict[str, Figure]:
+    """Draw the figures of a quality page: 'maps', 'spectra', 'traces' and 'triggers', without a pyplot window."""
+    return {
+        "maps": _maps_figure(page),
+        "spectra": _spectra_figure(page),
+        "traces": _traces_figure(page),
+        "triggers": _triggers_figure(page),
+    }
+
+
+def save_page(page: Page, path: Path, texts: Mapping[str, str]) -> None:
+    """Write the figures of a page one below the other as one PNG; the same bytes for the same page.
+
+    The PNG holds `texts`, and where each figure is with its caption, for `read_page`.
     """
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, rect=(0.005, 0.01, 0.99, 0.93))
-    figure = Figure(figsize=(14, 9), layout=layout, facecolor="white")
+    bands = {"title": _pixels(_title_figure(page))}
+    bands |= {name: _pixels(figure) for name, figure in qc_figures(page).items()}
+    places, top = [], 0
+    for name, band in bands.items():
+        if name in page.captions:
+            places.append({"name": name, "top": top, "height": len(band), "caption": page.captions[name]})
+        top += len(band)
+    info = PngInfo()
+    for name, text in {**texts, _FIGURES: json.dumps(places, ensure_ascii=False)}.items():
+        info.add_itxt(name, text)
+    Image.fromarray(np.concatenate(list(bands.values()))).save(path, format="PNG", dpi=(DPI, DPI), pnginfo=info)
+
+
+def read_page(path: Path) -> list[PageFigure]:
+    """Read the figures of a page that `save_page` wrote, those of lines in few colours, so that a report stays small.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or is no quality page.
+    """
+    figures = []
+    picture = _open_page(path)
+    picture.load()
+    for place in _places(picture, path):
+        cut = picture.crop((0, place["top"], picture.width, place["top"] + place["height"]))
+        png = io.BytesIO()
+        _few_colours(cut, _COLOURS.get(place["name"])).save(png, format="PNG", optimize=True)
+        figures.append(PageFigure(place["name"], place["caption"], cut.width, cut.height, png.getvalue()))
+    return figures
+
+
+def read_captions(path: Path) -> tuple[tuple[int, int], dict[str, str]]:
+    """Read the size in pixels of a page that `save_page` wrote, and the captions of its figures.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or is no quality page.
+    """
+    with _open_page(path) as picture:
+        return picture.size, {place["name"]: place["caption"] for place in _places(picture, path)}
+
+
+def _open_page(path: Path) -> Image.Image:
+    try:
+        return Image.open(path, formats=["PNG"])
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read as a quality page ({error}); run qc for it again.") from error
+
+
+def _places(picture: Image.Image, path: Path) -> list[dict[str, Any]]:
+    """Where the figures of a page are; a picture of our own says it before its pixels."""
+    places: list[dict[str, Any]] = json.loads(picture.info.get(_FIGURES, "[]"))
+    if not places:
+        raise FormatError(f"{path}: does not say which figures it holds, so it is no quality page; run qc again.")
+    return places
+
+
+def _few_colours(picture: Image.Image, n_colours: int | None) -> Image.Image:
+    """Return a picture of at most so many colours, which takes a third of the room and looks the same."""
+    if n_colours is None:
+        return picture
+    return picture.quantize(n_colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+
+
+def _new_figure(height: float) -> Figure:
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.05)
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
-    figure.text(0.014, 0.966, page.title, size=15, weight="bold", va="center")
-    figure.text(0.986, 0.966, page.subtitle, size=10, color=QUIET, va="center", ha="right")
-    halves = figure.add_gridspec(2, 1, height_ratios=[1, 1.12])
-    maps = halves[0].subgridspec(1, 3, width_ratios=[1, 1, 1.35])
-    below = halves[1].subgridspec(1, 2, width_ratios=[2.35, 1])
-    n_masked = int((~page.sites.keep).sum())
-    crossed = f"{n_masked} of {len(page.sites.keep)} sites masked (crossed)" if n_masked else "no site masked"
-    draw_array(figure.add_subplot(maps[0]), page.sites, page.rms_before, f"Raw, {crossed}", "RMS (µV), all samples")
-    draw_array(
-        figure.add_subplot(maps[1]), page.sites, page.rms_after, f"Mirror, {crossed}", f"RMS (µV), {page.windows}"
-    )
-    draw_spectra(figure.add_subplot(maps[2]), page.spectra)
-    draw_traces(figure.add_subplot(below[0]), page.traces)
-    draw_facts(figure.add_subplot(below[1]), page.facts)
-    _settle(figure)
     return figure
 
 
-def _settle(figure: Figure) -> None:
+def _title_figure(page: Page) -> Figure:
+    figure = _new_figure(0.7)
+    figure.text(0.01, 0.62, page.title, size=14, weight="bold", va="center")
+    figure.text(0.01, 0.2, page.subtitle, size=9, color=QUIET, va="center")
+    return figure
+
+
+def _maps_figure(page: Page) -> Figure:
+    figure = _new_figure(6.6)
+    axes = figure.subplots(2, 3).ravel()
+    for ax, shown in zip(axes, page.maps, strict=False):
+        draw_array(ax, page.sites, shown)
+    draw_mask(axes[len(page.maps)], page.sites)
+    for ax in axes[len(page.maps) + 1 :]:
+        ax.set_axis_off()
+    return _settled(figure)
+
+
+def _spectra_figure(page: Page) -> Figure:
+    figure = _new_figure(4.0)
+    left, right = figure.subplots(1, 2, width_ratios=[1.9, 1])
+    draw_spectra(left, page.spectra)
+    draw_facts(right, page.facts)
+    return _settled(figure)
+
+
+def _traces_figure(page: Page) -> Figure:
+    figure = _new_figure(4.8)
+    for ax, traces in zip(figure.subplots(1, len(page.traces), squeeze=False)[0], page.traces, strict=True):
+        draw_traces(ax, traces)
+    figure.axes[0].set_ylabel("site (row, column)")
+    figure.legend(handles=trace_legend(page.traces), loc="outside lower center", ncols=5)
+    return _settled(figure)
+
+
+def _triggers_figure(page: Page) -> Figure:
+    figure = _new_figure(1.5 + 0.3 * max(2, len(page.timeline.lines)))
+    left, right = figure.subplots(1, 2, width_ratios=[2.4, 1])
+    draw_timeline(left, page.timeline)
+    draw_intervals(right, page.timeline.lines)
+    return _settled(figure)
+
+
+def _settled(figure: Figure) -> Figure:
     """Fix where the layout put everything, rounded: its solver's last bits differ from run to run."""
-    figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    assert engine is not None, "figures of a page are made with one"
+    engine.execute(figure)
     figure.set_layout_engine("none")
     for ax in figure.axes:
         left, bottom, width, height = (round(edge, 5) for edge in ax.get_position(original=True).bounds)
         ax.set_position((left, bottom, width, height))
+    return figure
+
+
+def _pixels(figure: Figure) -> Pixels:
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels: Pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    return pixels
 
 
 def draw_facts(ax: Axes, facts: Sequence[tuple[str, str]]) -> None:
     """Write (name, text) pairs below each other, as far as there is room."""
     ax.set_axis_off()
     ax.set_title("Settings and counts")
-    room = 25
+    room = 22
     lines: list[tuple[str, str]] = []
     for name, text in facts:
         wrapped = textwrap.wrap(text, 44, break_on_hyphens=False) or [""]
@@ -103,5 +246,5 @@ def draw_facts(ax: Axes, facts: Sequence[tuple[str, str]]) -> None:
         lines = [*lines[: room - 1], ("", "… (more in the report)")]
     for number, (name, text) in enumerate(lines):
         y = 1 - (number + 0.5) / room
-        ax.text(0.0, y, name, color=QUIET, transform=ax.transAxes, va="center", size=9)
-        ax.text(0.25, y, text, transform=ax.transAxes, va="center", size=9)
+        ax.text(0.0, y, name, color=QUIET, transform=ax.transAxes, va="center", size=8)
+        ax.text(0.22, y, text, transform=ax.transAxes, va="center", size=8)

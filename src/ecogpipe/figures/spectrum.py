@@ -12,7 +12,7 @@ from ecogpipe.spectra import Spectrum
 
 Bools = npt.NDArray[np.bool_]
 
-_LEGEND_ROOM = 0.37
+_LEGEND_ROOM = 0.3
 """Share of the picture's height that is kept free below the raw spectrum."""
 
 
@@ -30,9 +30,10 @@ class Spectra:
 
 def draw_spectra(ax: Axes, spectra: Spectra) -> None:
     """Draw the median and the 10 to 90 % band over the active sites, before and after, and the filter's corners."""
-    ax.set(title="Spectrum of the active sites", xlabel="frequency (Hz)", ylabel="power density (µV² / Hz)")
+    ax.set_title("Spectrum of the kept sites, before and after")
+    ax.set(xlabel="frequency (Hz)", ylabel="power density (µV² / Hz)")
     if not _has_power(spectra.before).any():
-        ax.text(0.5, 0.5, "no active site has power", color=QUIET, ha="center", transform=ax.transAxes)
+        ax.text(0.5, 0.5, "no kept site has power", color=QUIET, ha="center", transform=ax.transAxes)
         return
     ax.set(xscale="log", yscale="log")
     for spectrum, colour, name in ((spectra.before, BEFORE, "raw"), (spectra.after, AFTER, "mirror")):
@@ -45,7 +46,7 @@ def draw_spectra(ax: Axes, spectra: Spectra) -> None:
     _mark_filter(ax, spectra)
     ax.grid(which="major", color="0.92")
     ax.set_axisbelow(True)
-    ax.legend(loc="lower left", frameon=True, edgecolor="none", framealpha=0.9)
+    ax.legend(loc="lower left", ncols=2, frameon=True, edgecolor="none", framealpha=0.9)
 
 
 def _mark_filter(ax: Axes, spectra: Spectra) -> None:
@@ -53,7 +54,9 @@ def _mark_filter(ax: Axes, spectra: Spectra) -> None:
     for corner in corners:
         ax.axvline(corner, color=INK, linewidth=0.9, linestyle="--")
     if corners:
-        ax.plot([], [], color=INK, linewidth=0.9, linestyle="--", label=f"band, {band_text(spectra.band)}")
+        low, high = (corner or end for corner, end in zip(spectra.band, ax.get_xlim(), strict=True))
+        ax.axvspan(low, high, color=AFTER, alpha=0.07, linewidth=0, zorder=0)
+        ax.plot([], [], color=INK, linewidth=0.9, linestyle="--", label=f"pass band, {band_text(spectra.band)}")
     nyquist = f"new Nyquist, {spectra.nyquist_after:.6g} Hz"
     ax.axvline(spectra.nyquist_after, color=AFTER, linewidth=1.1, linestyle=":", label=nyquist)
     if spectra.notches:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 # Colours of Okabe and Ito, which people with any colour vision can tell apart.
 INK, QUIET, PALE = "#222222", "#666666", "#BBBBBB"
 BEFORE, AFTER, MASKED, PULSE = "#666666", "#0072B2", "#D55E00", "#009E73"
+TRIGGERS = (PULSE, "#CC79A7", "#56B4E9", "#E69F00")
+SETTLING = "#DDDDDD"
 
 _DPI = 130
 _STYLE: dict[Any, Any] = {

@@ -1,12 +1,17 @@
 """Picture of a stretch of traces, one below the other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
-from ecogpipe.figures.style import INK, MASKED, PULSE
+from ecogpipe.figures.style import INK, MASKED, PULSE, SETTLING
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -18,6 +23,8 @@ class Traces:
 
     Attributes
     ----------
+    title : str
+        Which signals, and when.
     seconds : ndarray
         Time of each sample in the recording.
     microvolts : ndarray
@@ -32,6 +39,7 @@ class Traces:
         Seconds from and until which the filter's padding shows, where they reach into the stretch.
     """
 
+    title: str
     seconds: Floats
     microvolts: Floats
     labels: tuple[str, ...]
@@ -53,13 +61,13 @@ def draw_traces(ax: Axes, traces: Traces) -> None:
         height = (trace - _median(trace)) / step
         if not keep:
             shrunk[number] = max(1.0, np.ceil(np.abs(height[np.isfinite(height)]).max(initial=0.0) / 0.45))
-        ax.plot(traces.seconds, height / shrunk[number] - number, color=INK if keep else MASKED, linewidth=0.7)
+        ax.plot(traces.seconds, height / shrunk[number] - number, color=INK if keep else MASKED, linewidth=0.6)
     for begin, end in traces.settling:
-        ax.axvspan(begin, end, color="0.88", zorder=0, linewidth=0)
+        ax.axvspan(begin, end, color=SETTLING, zorder=0, linewidth=0)
     for seconds, style in ((traces.rising, "-"), (traces.falling, ":")):
         for edge in seconds:
             ax.axvline(edge, color=PULSE, linewidth=1.1, linestyle=style, zorder=0.5)
-    ax.set(title="Traces of the mirror", xlabel="time in the recording (s)", ylabel="site (row, column)")
+    ax.set(title=traces.title, xlabel="time in the recording (s)")
     labels = [
         f"÷{factor:.0f}   {label}" if factor > 1 else label for label, factor in zip(traces.labels, shrunk, strict=True)
     ]
@@ -71,8 +79,8 @@ def draw_traces(ax: Axes, traces: Traces) -> None:
     ax.spines["left"].set_visible(False)
     if len(traces.seconds) > 1:
         ax.set_xlim(traces.seconds[0], traces.seconds[-1])
+        ax.xaxis.set_major_locator(MaxNLocator(5))
         _draw_scale(ax, step)
-    _label_traces(ax, traces)
 
 
 def _trace_step(traces: Traces) -> float:
@@ -91,12 +99,11 @@ def _median(trace: Floats) -> float:
 
 
 def _draw_scale(ax: Axes, step: float) -> None:
+    """Draw a bar of microvolts beside the axes, between the first two traces."""
     size = nice_below(step)
-    x = 1.012
-    ax.plot([x, x], [-1 - size / step, -1], color=INK, linewidth=2.5, transform=ax.get_yaxis_transform(), clip_on=False)
-    ax.text(
-        x + 0.008, -1 - size / step / 2, f"{size:g} µV", transform=ax.get_yaxis_transform(), rotation=90, va="center"
-    )
+    x, at_side = 1.01, ax.get_yaxis_transform()
+    ax.plot([x, x], [-size / step, 0], color=INK, linewidth=2.0, transform=at_side, clip_on=False)
+    ax.text(x + 0.012, -size / step / 2, f"{size:g} µV", transform=at_side, rotation=90, va="center", size=8)
 
 
 def nice_below(value: float) -> float:
@@ -111,14 +118,15 @@ def nice_below(value: float) -> float:
     return float(max(factor * power for factor in (1, 2, 5) if factor * power <= value))
 
 
-def _label_traces(ax: Axes, traces: Traces) -> None:
-    ax.plot([], [], color=INK, linewidth=1, label="kept")
-    if not traces.keep.all():
-        ax.plot([], [], color=MASKED, linewidth=1, label="masked")
-    if len(traces.rising):
-        ax.plot([], [], color=PULSE, linewidth=1.1, label="trigger, rising edge")
-    if len(traces.falling):
-        ax.plot([], [], color=PULSE, linewidth=1.1, linestyle=":", label="falling edge")
-    if traces.settling:
-        ax.fill_between([], [], color="0.88", label="filter still settling")
-    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=5, borderaxespad=0.2, handlelength=1.6)
+def trace_legend(several: Sequence[Traces]) -> list[Artist]:
+    """Return the entries of one legend for some pictures of traces."""
+    entries: list[Artist] = [Line2D([], [], color=INK, label="kept site")]
+    if not all(traces.keep.all() for traces in several):
+        entries.append(Line2D([], [], color=MASKED, label="masked site (÷ n: drawn smaller)"))
+    if any(len(traces.rising) for traces in several):
+        entries.append(Line2D([], [], color=PULSE, linewidth=1.1, label="trigger, rising edge"))
+    if any(len(traces.falling) for traces in several):
+        entries.append(Line2D([], [], color=PULSE, linewidth=1.1, linestyle=":", label="falling edge"))
+    if any(traces.settling for traces in several):
+        entries.append(Patch(color=SETTLING, label="filter still settling"))
+    return entries

@@ -12,7 +12,7 @@ import numpy as np
 from ecogpipe import layout
 from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.electrodes.channels import ChannelTable
-from ecogpipe.electrodes.masks import MaskTable
+from ecogpipe.electrodes.masks import MANUAL, MaskTable
 from ecogpipe.errors import FormatError
 from ecogpipe.figures.spectrum import band_text
 from ecogpipe.metrics import Floats
@@ -157,6 +157,44 @@ def masked_text(mask: MaskTable) -> str:
     dropped = [reason for reason, keep in zip(mask.reasons, mask.keep, strict=True) if not keep]
     counts = Counter(reason.partition(":")[0] or "no reason given" for reason in dropped)
     return ", ".join(f"{reason} ({count})" for reason, count in counts.most_common()) or "none"
+
+
+def mask_kinds(mask: MaskTable) -> tuple[str, ...]:
+    """Say of each site in a word or two why it is masked, without numbers; '' where it is kept."""
+    return tuple(
+        "" if keep else "by hand" if origin == MANUAL else _kind(reason)
+        for keep, origin, reason in zip(mask.keep, mask.origins, mask.reasons, strict=True)
+    )
+
+
+def _kind(reason: str) -> str:
+    """Return what stands before the evidence of an automatic reason, without the number of a row or column.
+
+    Examples
+    --------
+    >>> _kind("noisy: std is 9.66 times the typical one"), _kind("dead column 3: 8 of 8 sites")
+    ('noisy', 'dead column')
+    """
+    return reason.partition(":")[0].rstrip(" 0123456789") or "no reason given"
+
+
+def whole_lines_masked(mask: MaskTable) -> list[str]:
+    """Say which rows and columns of the array have no kept site.
+
+    Examples
+    --------
+    >>> sites = np.divmod(np.arange(4), 2)
+    >>> keep = np.array([True, False, True, False])
+    >>> whole_lines_masked(MaskTable(np.arange(4), *sites, keep, ("",) * 4, ("",) * 4, {}))
+    ['column 1 of the array is masked as a whole (2 sites)']
+    """
+    found = []
+    for name, places in (("row", mask.site_row), ("column", mask.site_column)):
+        for place in np.unique(places):
+            here = places == place
+            if here.sum() > 1 and not mask.keep[here].any():
+                found.append(f"{name} {place} of the array is masked as a whole ({int(here.sum())} sites)")
+    return found
 
 
 def lines_text(events: EventsTable) -> str:

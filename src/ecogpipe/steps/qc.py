@@ -1,40 +1,49 @@
 """The step that draws the quality page of a recording and one of its mirrors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe import layout, outputs, spectra
+from ecogpipe import layout, neighbours, outputs, spectra
+from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.electrodes.channels import ChannelTable, read_channels
 from ecogpipe.electrodes.masks import MaskTable, read_mask
 from ecogpipe.errors import FormatError
-from ecogpipe.figures.array import Sites
-from ecogpipe.figures.page import Page, qc_figure
+from ecogpipe.figures.array import SiteMap, Sites, colour_limits
+from ecogpipe.figures.page import Page, save_page
 from ecogpipe.figures.spectrum import Spectra
-from ecogpipe.figures.style import own_style, save_png
+from ecogpipe.figures.style import own_style
 from ecogpipe.figures.traces import Traces
+from ecogpipe.figures.triggers import Line, Timeline
 from ecogpipe.params import load_params
 from ecogpipe.steps import descriptions
 from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
 from ecogpipe.steps.scan import read_numbers
 
-REVISION: int = 2
+REVISION: int = 3
 
 N_WINDOWS = 8
 """Windows, spread over the recording, that spectra and the mirror's RMS are taken from."""
+
+LINE_FREQUENCIES = (50.0, 60.0)
+"""Hz of the mains; both are shown where a recording does not declare its own."""
 
 _WINDOW_SECONDS = 4
 _SEGMENT_SECONDS = 1
 _TRACE_SECONDS = 2
 _BEFORE_TRIGGER_SECONDS = 0.5
-_KEPT_TRACES, _MASKED_TRACES = 12, 4
+_BEGINNING_SECONDS = 1
+_KEPT_TRACES, _MASKED_TRACES = 10, 3
 _COPIES, _SHARE = 12, 4
+_PIECE = 256
+"""Samples that correlations are summed over at once; part of what they are, to the last bit."""
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
@@ -45,15 +54,17 @@ def qc(
 ) -> Path:
     """Draw what a person looks at to judge a recording and one of its mirrors.
 
-    RMS of every site on the array, raw and mirrored, with the masked sites crossed; the spectrum of the active sites
-    before and after; a stretch of traces with trigger edges; settings, counts and notes.
+    RMS of every site on the array, raw and mirrored, line noise, correlation with the neighbours, and the mask with its
+    reasons; the spectrum of the kept sites before and after; traces before and after, with trigger edges and with the
+    settling of the filter; triggers over the whole recording; settings, counts and notes.
 
     Parameters
     ----------
     raw, channels, mask, scan, events, mirror : Path
         What the steps of these names wrote for the recording.
     page : Path
-        The picture to write, a PNG of 1820 x 1170 pixels.
+        The picture to write, a PNG 2,400 pixels wide. It holds where each figure is and what is to be said of it, for
+        the report.
     title : str
         Name of the recording on the page.
 
@@ -71,7 +82,7 @@ def qc(
     inputs = [raw, channels, mask, scan, events, mirror]
     made_by = outputs.provenance("qc", REVISION, inputs, {"title": title}, page.parent)
     with own_style(), outputs.whole_file(page) as part:
-        save_png(qc_figure(content), part, {"Title": title, "provenance": outputs.to_json(made_by)})
+        save_page(content, part, {"Title": title, "provenance": outputs.to_json(made_by)})
     return page
 
 
@@ -85,18 +96,49 @@ def page_content(raw: Path, channels: Path, mask: Path, scan: Path, events: Path
         to_microvolts = layout.MICROVOLTS_PER[recording.acquisition.units] / table.gain
         before = _Signals(recording, table.electrode_channels, to_microvolts)
         after = _Signals(made, table.electrode_channels, 1.0)
-        survey = _survey(after, np.arange(len(masked)))
+        everything = np.arange(len(masked))
+        hertz = line_frequencies(recording.acquisition.overrides)
+        surveys = _survey(before, everything, hertz), _survey(after, everything, hertz)
+        rms_before = numbers["std"][table.electrode_channels] * abs(to_microvolts)
         return Page(
             title=title,
             subtitle=f"mirror {facts.name}: {descriptions.rate_text(facts.rate)}, band {facts.filter_text}",
-            sites=Sites(masked.site_row, masked.site_column, table.grid, table.pitch_mm, masked.keep),
-            rms_before=numbers["std"][table.electrode_channels] * abs(to_microvolts),
-            rms_after=survey.rms,
-            windows=survey.windows,
-            spectra=_spectra(before, survey, masked, facts),
-            traces=_traces(after, masked, table, found, facts),
+            sites=Sites(
+                masked.site_row,
+                masked.site_column,
+                table.grid,
+                table.pitch_mm,
+                masked.keep,
+                descriptions.mask_kinds(masked),
+            ),
+            maps=[
+                SiteMap("RMS, raw", "RMS (µV)", rms_before),
+                SiteMap(f"RMS, mirror {facts.name}", "RMS (µV)", surveys[1].rms),
+                SiteMap(
+                    f"Correlation with neighbours, {facts.name}",
+                    "mean correlation",
+                    _neighbour_correlation(after, masked),
+                    colours="cividis",
+                ),
+                *_line_maps(surveys, hertz, masked.keep, facts.name),
+            ],
+            spectra=_spectra(surveys, masked, facts),
+            traces=_traces(before, after, masked, table, found, facts),
+            timeline=_timeline(raw, before, found, facts),
             facts=_facts(recording, table, masked, found, facts, numbers["n_nonfinite"]),
+            captions=_captions(surveys, hertz, masked, table, facts),
         )
+
+
+def line_frequencies(declared: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the frequency of the mains that a recording declares, in Hz; both that there are where it declares none.
+
+    Examples
+    --------
+    >>> line_frequencies({"line_frequency": 60}), line_frequencies({})
+    ((60.0,), (50.0, 60.0))
+    """
+    return (float(declared["line_frequency"]),) if "line_frequency" in declared else LINE_FREQUENCIES
 
 
 class _Signals:
@@ -121,75 +163,214 @@ class _Signals:
 
 @dataclass(frozen=True)
 class _Survey:
-    """What some windows say of each electrode: its power density at each frequency (Hz), and its RMS."""
+    """What some windows say of each electrode: its power density at each frequency (Hz), its RMS, its line noise.
+
+    `line_noise` is (frequencies of the mains, electrodes), and `line_width` the Hz on either side that it comes from.
+    """
 
     frequencies: Floats
     densities: Floats
     rms: Floats
+    line_noise: Floats
+    line_width: float
     windows: str
 
 
-def _survey(signals: _Signals, positions: Positions) -> _Survey:
+def _survey(signals: _Signals, positions: Positions, hertz: Sequence[float]) -> _Survey:
     """Go through the windows, as many electrodes at a time as the memory limit holds."""
     windows, segment = signals.windows(), round(_SEGMENT_SECONDS * signals.rate)
     if not windows or not len(positions):
         nothing: Floats = np.full((len(positions), 1), np.nan)
-        return _Survey(np.ones(1), nothing, nothing[:, 0], "no samples")
+        no_noise: Floats = np.full((len(hertz), len(positions)), np.nan)
+        return _Survey(np.ones(1), nothing, nothing[:, 0], no_noise, np.nan, "no samples")
     length = windows[0].stop - windows[0].start
     bytes_each = length * np.dtype(np.float64).itemsize * _COPIES
     at_once = max(1, load_params().memory_limit // _SHARE // bytes_each)
     groups = [positions[first : first + at_once] for first in range(0, len(positions), at_once)]
-    surveyed = [_survey_group(signals, group, windows, segment) for group in groups]
-    densities = np.concatenate([power for _, power, _ in surveyed])
-    rms = np.sqrt(np.concatenate([variance for *_, variance in surveyed]))
+    surveyed = [_survey_group(signals, group, windows, segment, hertz) for group in groups]
+    densities = np.concatenate([power for _, power, *_ in surveyed])
+    rms = np.sqrt(np.concatenate([variance for *_, variance, _ in surveyed]))
+    line_noise = np.sqrt(np.concatenate([line_power for *_, line_power in surveyed], axis=1))
     plural = f"{len(windows)} windows" if len(windows) > 1 else "1 window"
-    text = f"{plural} of {length / float(signals.rate):.3g} s"
-    return _Survey(surveyed[0][0], densities, rms, text)
+    seconds = length / float(signals.rate)
+    text = f"{plural} of {seconds:.3g} s"
+    return _Survey(surveyed[0][0], densities, rms, line_noise, spectra.PEAK_BINS / seconds, text)
 
 
 def _survey_group(
-    signals: _Signals, group: Positions, windows: Sequence[slice], segment: int
-) -> tuple[Floats, Floats, Floats]:
-    """Return the frequencies, and the power density and the variance of each electrode: averages over the windows."""
-    averaged: list[tuple[Floats, Floats]] = []
+    signals: _Signals, group: Positions, windows: Sequence[slice], segment: int, hertz: Sequence[float]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return the frequencies, and averages over the windows: density, variance and line power of each electrode."""
+    averaged: list[tuple[Floats, Floats, Floats]] = []
     for window in windows:
         microvolts = signals.read(group, window)
         frequencies, power = spectra.density(microvolts, float(signals.rate), segment)
-        averaged.append((power, microvolts.var(axis=1)))
-    powers, variances = zip(*averaged, strict=True)
-    return frequencies, np.mean(powers, axis=0), np.mean(variances, axis=0)
+        averaged.append((power, microvolts.var(axis=1), _line_power(microvolts, float(signals.rate), hertz)))
+    powers, variances, line_powers = zip(*averaged, strict=True)
+    return frequencies, np.mean(powers, axis=0), np.mean(variances, axis=0), np.mean(line_powers, axis=0)
 
 
-def _spectra(before: _Signals, after: _Survey, mask: MaskTable, facts: MirrorFacts) -> Spectra:
-    raw = _survey(before, np.flatnonzero(mask.keep))
+def _line_power(microvolts: Floats, rate: float, hertz: Sequence[float]) -> Floats:
+    """Return the power of the mains in a window, taken as one segment, which tells it best from what is beside it."""
+    frequencies, power = spectra.density(microvolts, rate, microvolts.shape[1])
+    squares: Floats = np.stack([spectra.line_rms(frequencies, power, frequency) ** 2 for frequency in hertz])
+    return squares
+
+
+def _neighbour_correlation(signals: _Signals, mask: MaskTable) -> Floats:
+    """Return the mean correlation of each site with the neighbours in its row and column that are kept."""
+    pairs = neighbours.neighbour_pairs(mask.site_row, mask.site_column)
+    correlations = neighbours.pair_correlations(_pieces(signals, len(mask)), pairs)
+    return neighbours.mean_over_neighbours(pairs, correlations, mask.keep)
+
+
+def _pieces(signals: _Signals, n_sites: int) -> Iterator[Floats]:
+    """Yield the windows of all sites in pieces of `_PIECE` samples, read as many at a time as the limit holds."""
+    everything = np.arange(n_sites)
+    bytes_each = _PIECE * n_sites * np.dtype(np.float64).itemsize * _COPIES
+    length = max(1, load_params().memory_limit // _SHARE // bytes_each) * _PIECE
+    for window in signals.windows():
+        for start in range(window.start, window.stop, length):
+            microvolts = signals.read(everything, slice(start, min(start + length, window.stop)))
+            for first in range(0, microvolts.shape[1], _PIECE):
+                yield microvolts[:, first : first + _PIECE]
+
+
+def _line_maps(
+    surveys: tuple[_Survey, _Survey], hertz: tuple[float, ...], keep: npt.NDArray[np.bool_], mirror: str
+) -> list[SiteMap]:
+    """Return the line noise at the declared frequency, raw and mirrored; or of the raw signal at each that there is."""
+    raw, mirrored = (survey.line_noise for survey in surveys)
+    cases = [(f"{frequency:g} Hz, raw", noise) for frequency, noise in zip(hertz, raw, strict=True)]
+    if len(hertz) == 1:
+        cases.append((f"{hertz[0]:g} Hz, {mirror}", mirrored[0]))
+    highest = max(colour_limits(noise, keep, (0.0, None))[1] for _, noise in cases)
+    return [
+        SiteMap(f"Line noise at {case}", "RMS (µV)", noise, colours="magma", limits=(0.0, highest))
+        for case, noise in cases
+    ]
+
+
+def _spectra(surveys: tuple[_Survey, _Survey], mask: MaskTable, facts: MirrorFacts) -> Spectra:
+    before, after = (spectra.over_sites(survey.frequencies, survey.densities[mask.keep]) for survey in surveys)
     return Spectra(
-        before=spectra.over_sites(raw.frequencies, raw.densities),
-        after=spectra.over_sites(after.frequencies, after.densities[mask.keep]),
-        nyquist_before=float(before.rate / 2),
+        before=before,
+        after=after,
+        nyquist_before=float(facts.rate * facts.ratio / 2),
         nyquist_after=float(facts.rate / 2),
         band=facts.band,
         notches=facts.notches,
     )
 
 
-def _traces(signals: _Signals, mask: MaskTable, table: ChannelTable, events: EventsTable, facts: MirrorFacts) -> Traces:
-    rate = signals.rate
-    raw_rate = rate * facts.ratio
-    rising, falling = (_all_seconds(edges, raw_rate) for edges in (events.rising, events.falling))
-    window = _stretch(rising, rate, signals.n_samples)
-    begin, end = float(window.start / rate), float(window.stop / rate)
+def _traces(
+    before: _Signals,
+    after: _Signals,
+    mask: MaskTable,
+    table: ChannelTable,
+    events: EventsTable,
+    facts: MirrorFacts,
+) -> list[Traces]:
+    """Return the same sites raw and mirrored around a trigger, and mirrored where the recording begins."""
+    rising, falling = (_all_seconds(edges, before.rate) for edges in (events.rising, events.falling))
     shown = _spread_over_array(mask, table.pitch_mm or (1.0, 1.0))
-    settling = float(facts.settling_samples / rate)
-    length = float(signals.n_samples / rate)
-    return Traces(
-        seconds=np.arange(window.start, window.stop) / float(rate),
-        microvolts=signals.read(shown, window),
-        labels=tuple(f"{mask.site_row[site]}, {mask.site_column[site]}" for site in shown),
-        keep=mask.keep[shown],
-        rising=rising[(rising >= begin) & (rising < end)],
-        falling=falling[(falling >= begin) & (falling < end)],
-        settling=_overlaps([(0.0, settling), (length - settling, length)], begin, end),
+    labels = tuple(f"{mask.site_row[site]}, {mask.site_column[site]}" for site in shown)
+    settling = _settling(after, facts)
+
+    def stretch(title: str, signals: _Signals, window: slice, shaded: Sequence[tuple[float, float]]) -> Traces:
+        begin, end = float(window.start / signals.rate), float(window.stop / signals.rate)
+        return Traces(
+            title=title,
+            seconds=np.arange(window.start, window.stop) / float(signals.rate),
+            microvolts=signals.read(shown, window),
+            labels=labels,
+            keep=mask.keep[shown],
+            rising=rising[(rising >= begin) & (rising < end)],
+            falling=falling[(falling >= begin) & (falling < end)],
+            settling=_overlaps(shaded, begin, end),
+        )
+
+    window = _stretch(rising, after.rate, after.n_samples)
+    raw_window = slice(window.start * facts.ratio, min(window.stop * facts.ratio, before.n_samples))
+    first = round(_BEGINNING_SECONDS * after.rate)
+    beginning = slice(0, min(after.n_samples, max(first, 2 * facts.settling_samples)))
+    return [
+        stretch("Raw", before, raw_window, ()),
+        stretch(f"Mirror {facts.name}", after, window, settling),
+        stretch(f"Mirror {facts.name}, from the beginning", after, beginning, settling),
+    ]
+
+
+def _settling(after: _Signals, facts: MirrorFacts) -> list[tuple[float, float]]:
+    """Return the seconds from and until which the padding of the filter shows."""
+    settling, length = float(facts.settling_samples / after.rate), float(after.n_samples / after.rate)
+    return [(0.0, min(settling, length)), (max(0.0, length - settling), length)] if settling else []
+
+
+def _timeline(raw: Path, before: _Signals, events: EventsTable, facts: MirrorFacts) -> Timeline:
+    length = float(before.n_samples / before.rate)
+    settling = float(facts.settling_samples / facts.rate)
+    return Timeline(
+        seconds=length,
+        lines=[
+            Line(column, found["note"], events.rising[column] / float(before.rate) if column in events.rising else None)
+            for column, found in events.facts.items()
+        ],
+        parts=_parts(raw, before.rate),
+        settling=_overlaps([(0.0, settling), (length - settling, length)], 0.0, length),
     )
+
+
+def _parts(raw: Path, rate: Fraction) -> list[tuple[float, str]]:
+    """Return when each part of a recording begins, in seconds, and the name of its file."""
+    with open_hdf5(raw) as file:
+        if layout.SEGMENTS not in file:
+            return []
+        segments = file[layout.SEGMENTS][()]
+    return [(float(first / rate), part.decode()) for first, part in segments[["first_sample", "part"]].tolist()]
+
+
+def _captions(
+    surveys: tuple[_Survey, _Survey],
+    hertz: tuple[float, ...],
+    mask: MaskTable,
+    table: ChannelTable,
+    facts: MirrorFacts,
+) -> dict[str, str]:
+    """Say of each figure what it shows, with the settings that were used."""
+    made = f"{facts.rate_text}, band-pass {facts.filter_text}, notches {facts.notch_text}, reference "
+    made += f"{facts.reference_text}, {facts.row_text}"
+    thresholds = ", ".join(f"{name} {value:g}" for name, value in mask.header["thresholds"].items())
+    lines = " and ".join(f"{frequency:g}" for frequency in hertz)
+    declared = "as declared" if len(hertz) == 1 else "no line_frequency is declared, so both are shown"
+    rows, columns = table.grid
+    return {
+        "maps": (
+            f"The {rows} x {columns} array, row 0 on top; masked sites are crossed, places without a channel hatched, "
+            f"and colours span the kept sites. RMS about the mean: raw of all samples, mirror {facts.name} of "
+            f"{surveys[1].windows}. Line noise: RMS within {surveys[0].line_width:.3g} Hz of {lines} Hz ({declared}) "
+            f"that stands out of the spectrum beside it, of {surveys[0].windows}, without harmonics. Correlation: mean "
+            "of a site's Pearson correlations with the kept sites next to it in its row and column, in the mirror, "
+            f"{surveys[1].windows}. "
+            f"Mask: {descriptions.sites_text(mask)}; automatic rule with {thresholds}."
+        ),
+        "spectra": (
+            f"Power density of the {int(mask.keep.sum())} kept sites before (raw, {surveys[0].windows}) and after "
+            f"(mirror {facts.name}, {surveys[1].windows}): median and 10 to 90 % of sites; Welch, Hann segments of "
+            f"{_SEGMENT_SECONDS} s. Mirror: {made}."
+        ),
+        "traces": (
+            f"Sites spread over the array, each about its median, raw in microvolts (gain {table.gain:g}) and mirrored "
+            f"({made}). The stretch is around the trigger nearest to the middle of the recording, or the middle "
+            f"where there is none; on the right the beginning of the mirror. The filter settles within "
+            f"{facts.settling_text}, shaded. Masked sites are in red."
+        ),
+        "triggers": (
+            "Rising edges of the BNC lines, found at the recording's full rate "
+            f"({descriptions.rate_text(facts.rate * facts.ratio)}) before any filter; dashed: where a part of the "
+            "recording ends and the next begins; shaded: where the filter of the mirror settles."
+        ),
+    }
 
 
 def _all_seconds(edges: dict[int, npt.NDArray[np.int64]], rate: Fraction) -> Floats:

@@ -1,11 +1,15 @@
-"""The step that puts a whole study on one page: a table at a glance, then the quality pages of each recording."""
+"""The step that puts a whole study on one page: the study at a glance, then the figures of each recording."""
 
 import base64
+import csv
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,20 +17,42 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from ecogpipe import layout, outputs
 from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.electrodes.channels import ChannelTable, read_channels
-from ecogpipe.electrodes.masks import MaskTable, read_mask
+from ecogpipe.electrodes.masks import MANUAL, MaskTable, read_mask
 from ecogpipe.errors import SettingsError
+from ecogpipe.figures.array import mask_colours
+from ecogpipe.figures.page import read_captions, read_page
 from ecogpipe.steps import descriptions
 from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
 from ecogpipe.steps.scan import read_numbers
 
-REVISION: int = 2
+REVISION: int = 3
 
 _PAGE_ENDING = "_qc.png"
 
+_SMALL = 12
+"""Recordings up to which a report holds its pictures and unfolds all sections; a larger one would not open any more."""
 
-def report(folders: Mapping[str, Path], page: Path, *, mirrors: Sequence[str], title: str) -> Path:
-    """Write the report of a study: one HTML page that holds its pictures and needs no network.
+_FIGURE_TITLES = {
+    "maps": "The array",
+    "spectra": "Spectra before and after",
+    "traces": "Traces before and after",
+    "triggers": "Triggers",
+}
+
+
+def report(
+    folders: Mapping[str, Path],
+    page: Path,
+    *,
+    mirrors: Sequence[str],
+    title: str,
+    benchmarks: Mapping[str, Sequence[Path]] | None = None,
+) -> Path:
+    """Write the report of a study: one HTML page that needs no network.
+
+    Of up to 12 recordings it holds the pictures, so that it can go anywhere; in the report of a larger study each
+    recording is folded, and its pictures are the files in its folder, which are read when it is unfolded.
 
     Parameters
     ----------
@@ -39,6 +65,9 @@ def report(folders: Mapping[str, Path], page: Path, *, mirrors: Sequence[str], t
         of itself. Pages of other mirrors, as of settings that are no more, are left out.
     title : str
         Heading of the page.
+    benchmarks : mapping of str to sequence of Path, optional
+        By recording, the tables that Snakemake wrote of the time and memory of its jobs; those that are missing are
+        left out.
 
     Returns
     -------
@@ -54,7 +83,8 @@ def report(folders: Mapping[str, Path], page: Path, *, mirrors: Sequence[str], t
     """
     if not folders:
         raise SettingsError("A report needs at least one recording; name the folders of their results.")
-    results = [_Results(name, folder, mirrors) for name, folder in folders.items()]
+    measured = benchmarks or {}
+    results = [_Results(name, folder, mirrors, measured.get(name, ())) for name, folder in folders.items()]
     inputs = [path for result in results for path in result.paths()]
     template = Environment(
         loader=PackageLoader("ecogpipe"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -62,8 +92,10 @@ def report(folders: Mapping[str, Path], page: Path, *, mirrors: Sequence[str], t
     with outputs.whole_file(page) as part:
         text = template.render(
             title=title,
-            at_a_glance=_at_a_glance(results),
-            recordings=[_recording(result, page.parent) for result in results],
+            tiles=_tiles(results),
+            any_cost=any(result.cost.seconds for result in results),
+            small=len(results) <= _SMALL,
+            recordings=[_recording(result, page.parent, len(results) <= _SMALL) for result in results],
             provenance=outputs.provenance(
                 "report", REVISION, inputs, {"title": title, "mirrors": list(mirrors)}, page.parent
             ),
@@ -75,8 +107,9 @@ def report(folders: Mapping[str, Path], page: Path, *, mirrors: Sequence[str], t
 class _Results:
     """What the folder of a recording holds, as far as the report shows it."""
 
-    def __init__(self, name: str, folder: Path, mirrors: Sequence[str]) -> None:
+    def __init__(self, name: str, folder: Path, mirrors: Sequence[str], benchmarks: Sequence[Path]) -> None:
         self.name, self.folder, self._mirrors = name, folder, mirrors
+        self.cost = _read_cost(benchmarks)
         self.table: ChannelTable = read_channels(folder / "channels.tsv")
         self.mask: MaskTable = read_mask(folder / "mask.tsv")
         self.events: EventsTable = read_events(folder / "events.tsv")
@@ -92,6 +125,11 @@ class _Results:
         files = [self.folder / f"{recording}_{mirror}.h5" for mirror in self._mirrors]
         return [(file.with_name(file.stem + _PAGE_ENDING), file) for file in files]
 
+    @cached_property
+    def mirrors(self) -> list[MirrorFacts]:
+        """What the mirrors say of themselves."""
+        return [read_mirror_facts(mirror) for _, mirror in self.pages]
+
     def paths(self) -> list[Path]:
         """Every file that the report reads."""
         tables = [self.folder / name for name in ("scan.h5", "channels.tsv", "mask.tsv", "events.tsv")]
@@ -99,11 +137,39 @@ class _Results:
 
 
 @dataclass(frozen=True)
-class _Picture:
-    mirror: MirrorFacts
+class _Cost:
+    """What the jobs of a recording took: seconds in all, and the most memory of one; 0 where not known."""
+
+    seconds: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A picture by its address, its size in pixels, and titles and captions of what it shows."""
+
+    address: str
+    width: int
+    height: int
+    captions: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class _Mirror:
+    facts: MirrorFacts
     rate: str
-    base64: str
-    caption: str
+    made: str
+    figures: Sequence[_Figure]
+
+
+@dataclass(frozen=True)
+class _Thumbnail:
+    """The mask as a small picture: rows and columns of the grid, and (row, column, colour) of each masked site."""
+
+    n_rows: int
+    n_columns: int
+    places: Sequence[tuple[int, int]]
+    masked: Sequence[tuple[int, int, str]]
 
 
 @dataclass(frozen=True)
@@ -121,6 +187,7 @@ class _Recording:
 
     name: str
     folder: str
+    array: str
     n_channels: int
     n_sites: int
     n_kept: int
@@ -129,16 +196,20 @@ class _Recording:
     length: str
     lines: Sequence[str]
     remarks: Sequence[str]
+    time: str
+    memory: str
+    thumbnail: _Thumbnail
     facts: Sequence[tuple[str, str]]
-    pictures: Sequence[_Picture]
+    mirrors: Sequence[_Mirror]
     masked_text: str
     masked: Sequence[_MaskedSite]
 
 
-def _recording(result: _Results, page_folder: Path) -> _Recording:
+def _recording(result: _Results, page_folder: Path, small: bool) -> _Recording:
     acquisition, n_kept = result.acquisition, int(result.mask.keep.sum())
     return _Recording(
         name=result.name,
+        array=result.table.electrode or result.table.daq,
         folder=Path(os.path.relpath(result.folder, page_folder)).as_posix(),
         n_channels=acquisition.n_channels,
         n_sites=len(result.mask),
@@ -148,19 +219,85 @@ def _recording(result: _Results, page_folder: Path) -> _Recording:
         length=descriptions.length_text(result.n_samples, acquisition.rate),
         lines=[_short_line(column, result.events) for column in result.events.facts],
         remarks=_remarks(result),
+        time=_duration(result.cost.seconds) if result.cost.seconds else "",
+        memory=f"{result.cost.megabytes:.0f} MB" if result.cost.megabytes else "",
+        thumbnail=_thumbnail(result),
         facts=_facts(result),
-        pictures=[_picture(result, *pair) for pair in result.pages],
+        mirrors=[
+            _Mirror(
+                facts,
+                descriptions.rate_text(facts.rate),
+                _made(facts),
+                _held_figures(page) if small else [_linked_page(page, page_folder)],
+            )
+            for (page, _), facts in zip(result.pages, result.mirrors, strict=True)
+        ],
         masked_text=descriptions.masked_text(result.mask),
         masked=_masked_sites(result.mask),
     )
 
 
-def _at_a_glance(results: Sequence[_Results]) -> str:
+def _tiles(results: Sequence[_Results]) -> list[tuple[str, str, str]]:
+    """Return what the study is in a few numbers: name, number, what else there is to say."""
     n_kept, n_sites = sum(int(result.mask.keep.sum()) for result in results), sum(len(each.mask) for each in results)
-    hours = sum(float(result.n_samples / result.acquisition.rate) for result in results) / 3600
-    length = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
-    plural = "1 recording" if len(results) == 1 else f"{len(results)} recordings"
-    return f"{plural}, {length} in all; {n_kept} of {n_sites} sites kept ({100 * n_kept / max(1, n_sites):.1f} %)."
+    seconds = sum(float(result.n_samples / result.acquisition.rate) for result in results)
+    rates = sorted({result.acquisition.rate for result in results})
+    mirror_rates = sorted({mirror.rate for result in results for mirror in result.mirrors})
+    n_edges = sum(len(edges) for result in results for edges in result.events.rising.values())
+    noted = sum(1 for result in results if _remarks(result))
+    sessions = len({result.name.rpartition("/")[0] for result in results})
+    tiles = [
+        ("Recordings", str(len(results)), f"in {sessions} session{'s' if sessions > 1 else ''}"),
+        ("Recorded", _duration(seconds), f"at {_rates_text(rates)}"),
+        ("Good sites", f"{100 * n_kept / max(1, n_sites):.1f} %", f"{n_kept} of {n_sites} kept"),
+        ("Mirrors", _rates_text(mirror_rates) or "none", ""),
+        ("Rising edges", str(n_edges), "on the trigger lines"),
+        ("With notes", str(noted), f"of {len(results)} recordings"),
+    ]
+    spent = sum(result.cost.seconds for result in results)
+    if spent:
+        memory = max(result.cost.megabytes for result in results)
+        tiles.append(("Computed in", _duration(spent), f"all jobs in a row; one needed up to {memory:.0f} MB"))
+    return tiles
+
+
+def _rates_text(rates: Sequence[Fraction]) -> str:
+    """Write rates, or from which to which they are where they are many."""
+    if len(rates) > 3:
+        return f"{descriptions.rate_text(rates[0])} to {descriptions.rate_text(rates[-1])}"
+    return ", ".join(descriptions.rate_text(rate) for rate in rates)
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration in the unit that suits it.
+
+    Examples
+    --------
+    >>> _duration(12.34), _duration(300), _duration(9000)
+    ('12.3 s', '5.0 min', '2.5 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _read_cost(benchmarks: Sequence[Path]) -> _Cost:
+    """Add up the seconds of benchmark tables of Snakemake, and find the most memory."""
+    rows: list[dict[str, str]] = []
+    for path in benchmarks:
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as table:
+                rows += csv.DictReader(table, delimiter="\t")
+    return _Cost(sum(_number(row, "s") for row in rows), max((_number(row, "max_rss") for row in rows), default=0.0))
+
+
+def _number(row: Mapping[str, str], column: str) -> float:
+    """Return a number of a benchmark; 0 where it was not measured, as of a job that was too short."""
+    try:
+        value = float(row.get(column) or 0)
+    except ValueError:
+        return 0.0
+    return value if math.isfinite(value) else 0.0
 
 
 def _short_line(column: int, events: EventsTable) -> str:
@@ -173,9 +310,12 @@ def _remarks(result: _Results) -> list[str]:
     """Everything that a person should know before using the recording."""
     overrides = descriptions.overrides_text(result.acquisition.overrides)
     bad_samples = descriptions.bad_samples_text(result.n_nonfinite)
-    remarks = [*result.acquisition.notes]
+    by_hand = sum(origin == MANUAL for origin in result.mask.origins)
+    remarks = [*result.acquisition.notes, *descriptions.whole_lines_masked(result.mask)]
     if overrides:
         remarks.append(f"declared by hand, in place of what the files say: {overrides}")
+    if by_hand:
+        remarks.append(f"{by_hand} {'site is' if by_hand == 1 else 'sites are'} masked or kept by hand")
     if bad_samples:
         remarks.append(f"samples: {bad_samples}")
     return remarks
@@ -194,26 +334,44 @@ def _facts(result: _Results) -> list[tuple[str, str]]:
     ]
 
 
-def _picture(result: _Results, picture: Path, mirror: Path) -> _Picture:
-    facts = read_mirror_facts(mirror)
-    return _Picture(
-        mirror=facts,
-        rate=descriptions.rate_text(facts.rate),
-        base64=base64.b64encode(picture.read_bytes()).decode("ascii"),
-        caption=_caption(facts, result.mask),
-    )
-
-
-def _caption(facts: MirrorFacts, mask: MaskTable) -> str:
+def _made(facts: MirrorFacts) -> str:
     return (
         f"{facts.rate_text}; band-pass {facts.filter_text}; notches {facts.notch_text}; reference "
-        f"{facts.reference_text}; {facts.row_text}; the filter settles within "
-        f"{facts.settling_text}. Top: RMS of each site on the array, "
-        "of all raw samples and of the mirror in windows spread over the recording, masked sites crossed; power "
-        "density before and after (Welch, Hann segments of 1 s), median and 10 to 90 % of the active sites, with the "
-        "filter's corners and the new Nyquist frequency. Bottom: traces of sites spread over the array, masked ones in "
-        f"red, with the edges of the trigger lines. Sites: {descriptions.sites_text(mask)}."
+        f"{facts.reference_text}; {facts.row_text}; the filter settles within {facts.settling_text}."
     )
+
+
+def _held_figures(page: Path) -> list[_Figure]:
+    """Return the figures of a quality page, each as an address that holds it."""
+    return [
+        _Figure(
+            address=f"data:image/png;base64,{base64.b64encode(figure.png).decode('ascii')}",
+            width=figure.width,
+            height=figure.height,
+            captions=[(_FIGURE_TITLES[figure.name], figure.caption)],
+        )
+        for figure in read_page(page)
+    ]
+
+
+def _linked_page(page: Path, page_folder: Path) -> _Figure:
+    """Return a whole quality page by its address beside the report."""
+    (width, height), captions = read_captions(page)
+    return _Figure(
+        address=quote(Path(os.path.relpath(page, page_folder)).as_posix()),
+        width=width,
+        height=height,
+        captions=[(_FIGURE_TITLES[name], caption) for name, caption in captions.items()],
+    )
+
+
+def _thumbnail(result: _Results) -> _Thumbnail:
+    mask, kinds = result.mask, descriptions.mask_kinds(result.mask)
+    masked_kinds = sorted({kind for kind in kinds if kind})
+    colours = dict(zip(masked_kinds, mask_colours(masked_kinds), strict=True))
+    places = list(zip(mask.site_row.tolist(), mask.site_column.tolist(), strict=True))
+    masked = [(*place, colours[kind]) for place, kind in zip(places, kinds, strict=True) if kind]
+    return _Thumbnail(*result.table.grid, places, masked)
 
 
 def _masked_sites(mask: MaskTable) -> list[_MaskedSite]:
