@@ -3,20 +3,6 @@
 In: the settings and the recordings table. Out: run_config.yaml.
 """
 
-import os
-import time
-
-from ecogpipe.joblog import read_failures
-
-STARTED = time.time()
-
-
-def tell_failures():
-    """Repeat what failed and why, after all that was said meanwhile; `ecogpipe run` does so itself."""
-    if "ECOGPIPE_RUN" not in os.environ:
-        for sentence in read_failures(Path("logs"), STARTED):
-            logger.error(sentence)
-
 
 rule run_config:
     output:
