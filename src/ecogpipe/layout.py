@@ -230,19 +230,18 @@ def read_segments(file: h5py.File) -> list[Segment]:
     ]
 
 
-def gap_free_ranges(file: h5py.File) -> list[tuple[int, int]]:
-    """Return the (first, stop) samples of the stretches of an open raw.h5 in which no gap lies, in order.
+def gap_free_ranges(segments: Sequence[Segment]) -> list[tuple[int, int]]:
+    """Return the (first, stop) samples of the stretches of a recording in which no gap lies, in order.
 
     Parts without a gap between them are one stretch; a recording without gaps is a single one. No filter may run from
     one stretch into the next.
 
     Examples
     --------
-    >>> with h5py.File("raw.h5") as file:  # doctest: +SKIP
-    ...     gap_free_ranges(file)
-    [(0, 120000), (120000, 300000)]
+    >>> parts = Segment(0, 50, "", "a"), Segment(50, 70, "", "b", 0.0), Segment(120, 180, "", "c", 9.5, after_gap=True)
+    >>> gap_free_ranges(parts)
+    [(0, 120), (120, 300)]
     """
-    segments = read_segments(file)
     firsts = [segment.first_sample for segment in segments if segment.after_gap or not segment.first_sample]
     end = segments[-1].first_sample + segments[-1].n_samples
     return list(pairwise([*firsts, end]))

@@ -50,6 +50,24 @@ def test_a_tone_keeps_its_size_and_phase_or_is_gone(ratio):
 
 @settings(max_examples=60, deadline=None)
 @given(
+    ratio=st.sampled_from(RATIOS),
+    n_samples=st.integers(1, 900),
+    first=st.integers(0, 49),
+    length=st.integers(1, 900),
+    seed=st.integers(0, 99),
+)
+def test_outputs_that_begin_at_a_later_sample_are_those_of_the_textbook(ratio, n_samples, first, length, seed):
+    samples, first = np.random.default_rng(seed).standard_normal((2, n_samples)), first % ratio
+    decimator = Decimator(ratio, n_samples, first=first)
+    found = [decimator.push(samples[:, start : start + length]) for start in range(0, n_samples, length)]
+    taps = decimation_fir(ratio)
+    padded = np.pad(samples, ((0, 0), (len(taps) // 2,) * 2), "reflect", reflect_type="odd")
+    expected = np.array([np.convolve(row, taps, "valid")[first::ratio] for row in padded])
+    np.testing.assert_allclose(np.concatenate(found, axis=1), expected, atol=1e-12 * np.abs(samples).max())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
     ratio=st.sampled_from((1, *RATIOS)),
     n_channels=st.integers(1, 9),
     n_samples=st.integers(1, 1500),

@@ -23,6 +23,7 @@ from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mask_channels import mask_channels
 from ecogpipe.steps.mirror import mirror_recording
+from ecogpipe.steps.mirror_engine import MirrorEngine
 from ecogpipe.steps.scan import scan
 from ecogpipe.synthetic import SyntheticRecording
 
@@ -82,6 +83,57 @@ def test_a_mirror_is_the_textbook(recording, inputs):
     found = data_of(mirrored(inputs))[channels.electrode_channels]
     assert found.dtype == np.float32
     assert (np.abs(found - expected).max(axis=1) <= 1e-6 * np.abs(expected).max(axis=1)).all()
+
+
+@pytest.fixture(scope="module")
+def with_gap(recording, tmp_path_factory):
+    """The recording in three parts, of which the last one follows a gap; and where it begins."""
+    folder = tmp_path_factory.mktemp("gap")
+    inputs = prepared(folder / "rec", recording.write_tdms([folder / f"p{number}.tdms" for number in range(3)]))
+    with h5py.File(inputs[0], "r+") as file:
+        segments = file["segments"][()]
+        segments["after_gap"][2], segments["start_time"][2] = True, "2020-01-01T00:00:00+00:00"
+        file["segments"][...] = segments
+    return inputs, int(segments["first_sample"][2])
+
+
+@pytest.mark.parametrize("block_length", [None, 333])
+def test_rec3_each_side_of_a_gap_is_a_recording_of_its_own_on_the_grid_of_the_whole(
+    recording, with_gap, block_length, monkeypatch
+):
+    inputs, border = with_gap
+    if block_length:
+        monkeypatch.setattr(MirrorEngine, "_block_length", lambda engine: block_length - block_length % engine._ratio)
+    channels, ratio = read_channels(inputs[1]), 7
+    path = mirror_recording(
+        *inputs, inputs[0].with_name("gap.h5"), name="gap", settings={"ratio": ratio, "bandpass": [2, 50]}
+    )
+    volts, found = recording.block(0, recording.n_samples)[channels.electrode_channels], data_of(path)
+    assert border % ratio
+    first = -(-border // ratio)
+    assert found.shape[1] == -(-recording.n_samples // ratio)
+    sos = design_sos(FilterSettings((2.0, 50.0)), recording.rate / ratio)
+    for part, offset, outputs in (
+        (volts[:, :border], 0, slice(0, first)),
+        (volts[:, border:], first * ratio - border, slice(first, None)),
+    ):
+        taps = decimation_fir(ratio)
+        padded = np.pad(part * 1e6 / channels.gain, ((0, 0), (len(taps) // 2,) * 2), "reflect", reflect_type="odd")
+        low = np.array([np.convolve(row, taps, "valid")[offset::ratio] for row in padded])
+        expected = signal.sosfiltfilt(sos, low)
+        electrodes = found[channels.electrode_channels][:, outputs]
+        assert (np.abs(electrodes - expected).max(axis=1) <= 1e-6 * np.abs(expected).max(axis=1)).all()
+    with h5py.File(path) as file:
+        *_, last = layout.read_segments(file)
+    assert (last.first_sample, last.n_samples, last.after_gap) == (first, found.shape[1] - first, True)
+    assert last.start_time == f"2020-01-01T00:00:00.{(first * ratio - border) * 1000:06d}+00:00"
+
+
+def test_rec3_a_stretch_too_short_for_the_filter_is_named(with_gap, tmp_path):
+    inputs, border = with_gap
+    with pytest.raises(FilterError, match=f"Samples {border} to 5999, without a gap: .* samples at the new rate"):
+        mirror_recording(*inputs, tmp_path / "m.h5", name="m", settings={"ratio": 100, "bandpass": [0.1, 2]})
+    assert not (tmp_path / "m.h5").exists()
 
 
 def test_other_rows_are_decimated_in_volts_and_never_filtered(recording, inputs):

@@ -102,11 +102,16 @@ class StreamedFilter:
     def __enter__(self) -> Self:
         return self
 
+    def close(self) -> None:
+        """Give the scratch disk back; what still runs stops."""
+        self._given_up.set()
+        for _, blocks in self._scratch:
+            blocks.close()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for _, blocks in self._scratch:
-            blocks.close()
+        self.close()
 
 
 def _groups(n_channels: int) -> list[slice]:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from ecogpipe.datasource.buffers import Buffer, BufferBinder, HDF5Buffer, open_hdf5
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.errors import FormatError
-from ecogpipe.layout import Acquisition, Part, read_acquisition, signal_parts
+from ecogpipe.layout import Acquisition, Part, Segment, read_acquisition, read_segments, signal_parts
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class RawRecording:
         How its channels were acquired.
     parts : sequence of Part
         Where its signals are, in order.
+    segments : sequence of Segment
+        The stretches that its files hold.
     source : MappedSource
         All channels, (channels, time), in the raw numbers of the file.
     """
@@ -30,6 +32,7 @@ class RawRecording:
     path: Path
     acquisition: Acquisition
     parts: Sequence[Part]
+    segments: Sequence[Segment]
     source: MappedSource
 
     @property
@@ -66,12 +69,12 @@ def open_raw(path: str | Path, **settings: Any) -> RawRecording:
     path = Path(path)
     with open_hdf5(path) as file:
         acquisition = read_acquisition(file)
-        parts = signal_parts(file)
+        parts, segments = signal_parts(file), read_segments(file)
     _check_parts(path, parts)
     buffers: list[Buffer] = [HDF5Buffer.open(part.path, part.dataset) for part in parts]
     time_first = parts[0].time_first
     buffer = buffers[0] if len(buffers) == 1 else BufferBinder(buffers, axis=0 if time_first else 1)
-    return RawRecording(path, acquisition, parts, MappedSource(buffer, transpose=time_first, **settings))
+    return RawRecording(path, acquisition, parts, segments, MappedSource(buffer, transpose=time_first, **settings))
 
 
 def _check_parts(path: Path, parts: Sequence[Part]) -> None:

@@ -93,6 +93,8 @@ class Decimator:
         Taps to use in place of `decimation_fir`, an odd number of them, the last one for the newest sample.
     pool
         Threads that share the work over time; they do not change the result.
+    first
+        Sample that output 0 stands for, less than `ratio`.
 
     Notes
     -----
@@ -107,7 +109,9 @@ class Decimator:
     (1, 50)
     """
 
-    def __init__(self, ratio: int, n_samples: int, taps: Array | None = None, pool: Executor | None = None) -> None:
+    def __init__(
+        self, ratio: int, n_samples: int, taps: Array | None = None, pool: Executor | None = None, first: int = 0
+    ) -> None:
         self._taps = decimation_fir(ratio) if taps is None else taps
         self._pool = pool
         self._ratio, self._n_samples = ratio, n_samples
@@ -118,7 +122,8 @@ class Decimator:
         self._pending: Array | None = None
         self._order: Order = "C"
         self._arrived = 0
-        self._outputs_left = decimated_length(n_samples, ratio)
+        self._outputs_left = decimated_length(max(0, n_samples - first), ratio)
+        self._to_skip = first
 
     def push(self, block: npt.NDArray[Any]) -> Array:
         """Take the next samples, (channels, time) of any length; return the outputs that are complete.
@@ -134,12 +139,18 @@ class Decimator:
         if len(self._taps) == 1:
             return block
         last = self._arrived == self._n_samples
-        complete = [tiles for piece in self._ends.push(block, last) for tiles in self._consume(piece)]
+        complete = [tiles for piece in self._ends.push(block, last) for tiles in self._consume(self._skipped(piece))]
         if last:
             complete += self._consume_last(len(block))
         outputs = self._filter(complete, len(block))[:, : self._outputs_left]
         self._outputs_left -= outputs.shape[1]
         return outputs
+
+    def _skipped(self, piece: Array) -> Array:
+        """Return a piece without what comes before the reach of output 0."""
+        n_skipped = min(self._to_skip, piece.shape[1])
+        self._to_skip -= n_skipped
+        return piece[:, n_skipped:]
 
     def _consume(self, piece: Array) -> list[Array]:
         """Return the tiles that begin in what is pending, then those that lie inside the piece, uncopied."""

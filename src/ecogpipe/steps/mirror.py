@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,13 +19,13 @@ from ecogpipe.digests import sha256_of_dataset
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable, read_channels
 from ecogpipe.electrodes.masks import MaskTable, read_mask
 from ecogpipe.errors import MaskError, RateError, WiringError
-from ecogpipe.outputs import provenance, whole_hdf5
+from ecogpipe.outputs import flushed_early, provenance, whole_hdf5
 from ecogpipe.progress import progress
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.steps.mirror_engine import MirrorEngine
 from ecogpipe.steps.mirror_settings import MirrorSettings
 
-REVISION = 2
+REVISION = 3
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
@@ -66,7 +68,7 @@ def mirror_recording(
         made_of = provenance("mirror", REVISION, inputs, settled, mirror.parent)
         if masked is not None:
             made_of["signal_sha256"] = masked.header["signal_sha256"]
-        with whole_hdf5(mirror) as file:
+        with whole_hdf5(mirror) as file, flushed_early(file) as flush:
             _write_description(file, recording, ratio, table, keep, settling)
             layout.write_provenance(file, made_of)
             engine = MirrorEngine(file, recording, table, keep, ratio, wanted)
@@ -74,7 +76,9 @@ def mirror_recording(
             with threadpool_limits(1, user_api="blas"), progress(f"mirror {mirror.stem}", _n_bytes(recording)) as done:
                 for n_bytes in engine.run():
                     done(n_bytes)
+                    flush()
             file[layout.NON_FINITE] = engine.non_finite()
+            flush()
             file.attrs["sha256"] = sha256_of_dataset(file[layout.DATA])
     return mirror
 
@@ -107,11 +111,22 @@ def _write_description(
     file[layout.CHANNEL_MASK] = keep
     file[layout.SITES] = np.stack([table.site_row[electrodes], table.site_column[electrodes]], axis=1)
     layout.write_texts(file, layout.ROW_UNITS, np.where(table.role == ELECTRODE, "uV", "V").tolist())
+    layout.write_segments(file, [_at_new_rate(segment, acquisition.rate, ratio) for segment in recording.segments])
     lines = [row for rows in table.bnc_channels.values() for row in rows]
     create_in_one_piece(file, layout.DATA, (len(table), n_samples), "f4")
     create_in_one_piece(file, layout.BNC, (len(lines), n_samples), "f4")
     file[layout.BNC_CHANNELS] = np.array(lines, dtype=np.intp)
     layout.write_texts(file, layout.BNC_KINDS, table.bnc_kind[lines].tolist())
+
+
+def _at_new_rate(segment: layout.Segment, rate: Fraction, ratio: int) -> layout.Segment:
+    """Return where a stretch begins and ends among the samples of the mirror, and when its first one was taken."""
+    first = decimated_length(segment.first_sample, ratio)
+    stop = decimated_length(segment.first_sample + segment.n_samples, ratio)
+    later, start_time = (first * ratio - segment.first_sample) / rate, segment.start_time
+    if start_time and later:
+        start_time = (datetime.fromisoformat(start_time) + timedelta(seconds=float(later))).isoformat()
+    return replace(segment, first_sample=first, n_samples=stop - first, start_time=start_time)
 
 
 def _n_bytes(recording: RawRecording) -> int:

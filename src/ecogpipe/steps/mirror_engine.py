@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import h5py
@@ -15,9 +18,10 @@ from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.raw import RawRecording
 from ecogpipe.datasource.slicing import as_run
 from ecogpipe.electrodes.channels import BncKind, ChannelTable
-from ecogpipe.layout import Acquisition
+from ecogpipe.errors import FilterError
+from ecogpipe.layout import Acquisition, gap_free_ranges
 from ecogpipe.params import load_params
-from ecogpipe.signal.decimate import Decimator, decimate_line, skewed_fir
+from ecogpipe.signal.decimate import Decimator, decimate_line, decimation_fir, skewed_fir
 from ecogpipe.signal.filters import design_fir, design_sos
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.signal.reference import subtract_reference
@@ -63,65 +67,80 @@ class MirrorEngine:
         self._recording, self._table, self._ratio = recording, table, ratio
         self._active, self._settings = active, settings
         self._new_rate = recording.acquisition.rate / ratio
-        self._n_outputs = decimated_length(recording.n_samples, ratio)
         self._to_units = _row_scale(recording.acquisition, table)
+        self._non_finite: list[npt.NDArray[np.int64]] = []
 
     def run(self) -> Iterator[int]:
         """Write the mirror's rows; yield the bytes of the recording that each block took."""
-        wanted = self._settings.filter
-        sos = None if wanted.does_nothing or wanted.design == "fir" else design_sos(wanted, self._new_rate)
         with (
-            StreamedFilter(sos, self._write_electrodes, wanted.phase) as filtering,
             ThreadPoolExecutor(load_params().workers, thread_name_prefix="decimate") as pool,
             ThreadPoolExecutor(1, thread_name_prefix="write_behind") as behind,
+            ExitStack() as open_filters,
         ):
-            fir, writing = self._fir(pool), None
-            for low, lines, start, n_bytes in self._decimated(pool):
+            stretches = [self._stretch(*samples, pool) for samples in gap_free_ranges(self._recording.segments)]
+            for stretch in stretches:
+                open_filters.enter_context(stretch.filtering)
+            writing = None
+            for pieces, lines, n_bytes in self._decimated(stretches):
                 if writing is not None:
                     writing.result()
-                writing = behind.submit(self._pass_on, low, lines, start, fir, filtering)
+                writing = behind.submit(self._pass_on, pieces, lines)
                 yield n_bytes
             if writing is not None:
                 writing.result()
-            filtering.finish()
-            self._gaps = filtering.gaps()
 
     def non_finite(self) -> npt.NDArray[np.int64]:
         """Return the runs of electrode rows that are not finite: (row, first sample, stop sample)."""
-        runs = self._gaps.copy()
+        runs = np.concatenate([np.empty((0, 3), dtype=np.int64), *self._non_finite])
         runs[:, 0] = self._table.electrode_channels[runs[:, 0]]
         return runs
 
-    def _fir(self, pool: Executor) -> Decimator:
-        """Return the windowed FIR at the new rate, or one that does nothing."""
-        wanted = self._settings.filter
-        taps = design_fir(wanted, self._new_rate) if wanted.design == "fir" and not wanted.does_nothing else None
-        return Decimator(1, self._n_outputs, taps, pool)
+    def _stretch(self, first: int, stop: int, pool: Executor) -> "_Stretch":
+        """Return the stages that samples [first, stop) go through, between which there is no gap."""
+        wanted, ratio = self._settings.filter, self._ratio
+        start, end = decimated_length(first, ratio), decimated_length(stop, ratio)
+        is_fir = wanted.design == "fir" and not wanted.does_nothing
+        taps = design_fir(wanted, self._new_rate) if is_fir else None
+        sos = None if is_fir or wanted.does_nothing else design_sos(wanted, self._new_rate)
+        return _Stretch(
+            first,
+            stop,
+            start,
+            [Decimator(ratio, stop - first, own, pool, start * ratio - first) for own in self._taps()],
+            Decimator(1, end - start, taps, pool),
+            StreamedFilter(sos, partial(self._write_electrodes, start), wanted.phase),
+        )
 
-    def _decimated(self, pool: Executor) -> Iterator[tuple[Array, Lines, int, int]]:
-        """Decimate block by block; yield the rows that are no BNC, the BNC lines, their first sample, and the bytes."""
-        decimators, acquisition, start = self._decimators(pool), self._recording.acquisition, 0
+    def _taps(self) -> list[Array]:
+        """One filter for all rows, or one for each multiplexer slot that also takes off its time within the frame."""
+        n_rows = self._recording.acquisition.n_rows
+        if not self._settings.correct_skew:
+            return [decimation_fir(self._ratio)]
+        return [skewed_fir(self._ratio, slot / n_rows) for slot in range(n_rows)]
+
+    def _decimated(self, stretches: Sequence["_Stretch"]) -> Iterator[tuple[list["_Piece"], Lines, int]]:
+        """Decimate block by block; yield the rows that are no BNC, the BNC lines, and the bytes of the block."""
+        acquisition = self._recording.acquisition
         n_filtered = acquisition.n_rows * acquisition.n_columns
         for block, (_, time) in self._recording.source.iter_blocks(self._block_length(), return_slice=True):
-            low, n_bytes = _push(decimators, block[:n_filtered]), block.nbytes
-            yield low, self._decimated_lines(block, time.start), start, n_bytes
-            start += low.shape[1]
+            filtered = block[:n_filtered]
+            pieces = [
+                _Piece(stretch, stretch.decimate(filtered, time.start), is_last=stretch.stop <= time.stop)
+                for stretch in stretches
+                if stretch.first < time.stop and stretch.stop > time.start
+            ]
+            yield pieces, self._decimated_lines(block, time.start), block.nbytes
 
-    def _pass_on(self, low: Array, lines: Lines, start: int, fir: Decimator, filtering: StreamedFilter) -> None:
+    def _pass_on(self, pieces: Sequence["_Piece"], lines: Lines) -> None:
         """Bring decimated rows to their units; write those that are no electrodes, and pass on the electrodes."""
-        values = self._to_units(low, slice(0, len(low)))
-        self._write(self._table.diagnostic_channels, start, values[self._table.diagnostic_channels])
         self._write_lines(lines)
-        electrodes = values[as_run(self._table.electrode_channels)]
-        filtering.push(fir.push(subtract_reference(electrodes, self._active, self._settings.reference)))
-
-    def _decimators(self, pool: Executor) -> list[Decimator]:
-        """One for all rows, or one for each multiplexer slot that also takes off the slot's time within the frame."""
-        n_rows, n_samples = self._recording.acquisition.n_rows, self._recording.n_samples
-        if not self._settings.correct_skew:
-            return [Decimator(self._ratio, n_samples, pool=pool)]
-        delays = [slot / n_rows for slot in range(n_rows)]
-        return [Decimator(self._ratio, n_samples, skewed_fir(self._ratio, delay), pool) for delay in delays]
+        for piece in pieces:
+            stretch, values = piece.stretch, self._to_units(piece.low, slice(0, len(piece.low)))
+            self._write(self._table.diagnostic_channels, stretch.next_output, values[self._table.diagnostic_channels])
+            electrodes = values[as_run(self._table.electrode_channels)]
+            stretch.pass_on(subtract_reference(electrodes, self._active, self._settings.reference))
+            if piece.is_last:
+                self._non_finite.append(stretch.finish())
 
     def _block_length(self) -> int:
         """Samples of a block: what the memory limit affords, at whole bins of the BNC lines."""
@@ -130,10 +149,10 @@ class MirrorEngine:
         length = affordable(source.n_samples, lambda n: source.block_bytes(len(source), n) + n * frame_bytes)
         return max(self._ratio, length - length % self._ratio)
 
-    def _write_electrodes(self, rows: slice, start: int, values: Array) -> None:
+    def _write_electrodes(self, stretch_start: int, rows: slice, start: int, values: Array) -> None:
         if self._settings.masked == "nan":
             values[~self._active[rows]] = np.nan
-        self._write(self._table.electrode_channels[rows], start, values)
+        self._write(self._table.electrode_channels[rows], stretch_start + start, values)
 
     def _decimated_lines(self, block: npt.NDArray[Any], first_sample: int) -> Lines:
         """Return the decimated copies of each BNC line, in raw numbers, and the sample that they begin at."""
@@ -164,15 +183,65 @@ class MirrorEngine:
                 self._data.write(int(rows[run[0]]), start, values[run[0] : run[-1] + 1])
 
 
-def _push(decimators: Sequence[Decimator], block: npt.NDArray[Any]) -> Array:
-    """Push a block through one decimator, or every n-th row of it through each of n."""
-    if len(decimators) == 1:
-        return decimators[0].push(block)
-    outputs = [decimator.push(block[slot :: len(decimators)]) for slot, decimator in enumerate(decimators)]
-    low = np.empty((len(block), outputs[0].shape[1]))
-    for slot, output in enumerate(outputs):
-        low[slot :: len(decimators)] = output
-    return low
+class _Stretch:
+    """The stages of samples [first, stop) without a gap among them: a recording of its own to the filters.
+
+    Parameters
+    ----------
+    first, stop
+        Its samples in the recording.
+    start
+        Its first output, on the grid of the whole recording.
+    decimators
+        One for all rows, or one for each multiplexer slot.
+    fir
+        The windowed FIR at the new rate, or one that does nothing.
+    filtering
+        What follows it.
+    """
+
+    def __init__(
+        self, first: int, stop: int, start: int, decimators: list[Decimator], fir: Decimator, filtering: StreamedFilter
+    ) -> None:
+        self.first, self.stop, self.next_output, self.filtering = first, stop, start, filtering
+        self._start, self._decimators, self._fir = start, decimators, fir
+
+    def decimate(self, block: npt.NDArray[Any], first_sample: int) -> Array:
+        """Decimate what a block, which begins at `first_sample`, holds of the stretch."""
+        own = block[:, max(0, self.first - first_sample) : self.stop - first_sample]
+        if len(self._decimators) == 1:
+            return self._decimators[0].push(own)
+        n_slots = len(self._decimators)
+        outputs = [decimator.push(own[slot::n_slots]) for slot, decimator in enumerate(self._decimators)]
+        low = np.empty((len(own), outputs[0].shape[1]))
+        for slot, output in enumerate(outputs):
+            low[slot::n_slots] = output
+        return low
+
+    def pass_on(self, electrodes: Array) -> None:
+        """Filter the next decimated samples of the electrodes."""
+        self.next_output += electrodes.shape[1]
+        self.filtering.push(self._fir.push(electrodes))
+
+    def finish(self) -> npt.NDArray[np.int64]:
+        """Filter the rest; return the runs that are not finite: (electrode, first output, stop output)."""
+        try:
+            self.filtering.finish()
+        except FilterError as error:
+            raise FilterError(f"Samples {self.first} to {self.stop - 1}, without a gap: {error}") from None
+        self.filtering.close()
+        runs = self.filtering.gaps()
+        runs[:, 1:] += self._start
+        return runs
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """The decimated rows of a stretch that a block yields."""
+
+    stretch: _Stretch
+    low: Array
+    is_last: bool
 
 
 class _RowScale:
