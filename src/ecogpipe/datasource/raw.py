@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ecogpipe.datasource.buffers import Buffer, BufferBinder, HDF5Buffer, open_hdf5
+from ecogpipe.datasource.binder import BufferBinder
+from ecogpipe.datasource.buffers import Buffer, HDF5Buffer, open_hdf5
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.errors import FormatError
 from ecogpipe.layout import Acquisition, Part, Segment, read_acquisition, read_segments, signal_parts
