@@ -1,6 +1,6 @@
-"""What a source reads through: one HDF5 dataset, or several joined end on end along time.
+"""What a source reads through: one HDF5 dataset, in the axis order of the disk.
 
-A buffer keeps the axis order of the disk. Its keys are orthogonal: a list on each axis selects rows and columns.
+Its keys are orthogonal: a list on each axis selects rows and columns.
 Reads are windows: holes that cost less to read than to skip are read and dropped in memory, in pieces that stay
 within a share of the memory limit.
 """
