@@ -140,7 +140,16 @@ class MirrorEngine:
             electrodes = values[as_run(self._table.electrode_channels)]
             stretch.pass_on(subtract_reference(electrodes, self._active, self._settings.reference))
             if piece.is_last:
-                self._non_finite.append(stretch.finish())
+                self._non_finite.append(self._finished(stretch))
+
+    def _finished(self, stretch: "_Stretch") -> npt.NDArray[np.int64]:
+        try:
+            return stretch.finish()
+        except FilterError as error:
+            if stretch.stop - stretch.first == self._recording.n_samples:
+                raise
+            between = f"Samples {stretch.first} to {stretch.stop - 1} of {self._recording.path}, between gaps"
+            raise FilterError(f"{between}: {error}") from None
 
     def _block_length(self) -> int:
         """Samples of a block: what the memory limit affords, at whole bins of the BNC lines."""
@@ -225,10 +234,7 @@ class _Stretch:
 
     def finish(self) -> npt.NDArray[np.int64]:
         """Filter the rest; return the runs that are not finite: (electrode, first output, stop output)."""
-        try:
-            self.filtering.finish()
-        except FilterError as error:
-            raise FilterError(f"Samples {self.first} to {self.stop - 1}, without a gap: {error}") from None
+        self.filtering.finish()
         self.filtering.close()
         runs = self.filtering.gaps()
         runs[:, 1:] += self._start
