@@ -132,8 +132,6 @@ def test_rec3_each_side_of_a_gap_is_a_recording_of_its_own_on_the_grid_of_the_wh
 def test_rec3_a_stretch_too_short_for_the_filter_is_named(with_gap, tmp_path):
     inputs, border = with_gap
     with pytest.raises(FilterError, match=f"Samples {border} to 5999 of .*, between gaps: .* samples at the new rate"):
-        FilterError, match=f"Samples {border} to 5999 of .*raw.h5, between gaps: .* samples at the new rate"
-    ):
         mirror_recording(*inputs, tmp_path / "m.h5", name="m", settings={"ratio": 100, "bandpass": [0.1, 2]})
     assert not (tmp_path / "m.h5").exists()
 
