@@ -39,6 +39,7 @@ def write_raw(path, samples, *, n_rows, n_bncs, rate=1000, time_first=False, n_p
         else:
             file["data"] = samples
             file.attrs["orientation"] = layout.CHANNELS_BY_TIME
+        layout.write_segments(file, [layout.Segment(0, samples.shape[1], "", path.name)])
     return path
 
 
