@@ -17,6 +17,7 @@ from ecogpipe.errors import FormatError
 from ecogpipe.figures.spectrum import band_text
 from ecogpipe.metrics import Floats
 from ecogpipe.steps.extract_events import EventsTable
+from ecogpipe.steps.mask_channels import diagnostic_text
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class MirrorFacts:
     ratio : int
         Samples of the recording per sample of the mirror.
     settling_samples : int
-        Samples at each end in which the filter's padding shows.
+        Samples at each end, and on both sides of a gap, in which the filter's padding shows.
     settings : dict
         What was asked for.
     """
@@ -195,6 +196,11 @@ def whole_lines_masked(mask: MaskTable) -> list[str]:
             if here.sum() > 1 and not mask.keep[here].any():
                 found.append(f"{name} {place} of the array is masked as a whole ({int(here.sum())} sites)")
     return found
+
+
+def diagnostics_texts(mask: MaskTable) -> list[str]:
+    """Say of each diagnostic column at which level it is, and how that drifts."""
+    return [diagnostic_text(column) for column in mask.header.get("diagnostics", [])]
 
 
 def lines_text(events: EventsTable) -> str:
