@@ -198,6 +198,7 @@ def test_settling_is_shaded_on_both_sides_of_a_gap(interrupted):
     assert begin < 7 < end
     np.testing.assert_allclose(stretch.settling, np.clip([edge for edge in edges if edge[1] > begin][:2], begin, end))
     assert [when for when, _ in interrupted.timeline.parts] == [0, 7, 11]
+    assert [traces.gaps for traces in interrupted.traces] == [(7,), (7,), ()]
 
 
 def test_no_window_has_a_gap_in_it(interrupted):
@@ -205,7 +206,10 @@ def test_no_window_has_a_gap_in_it(interrupted):
 
 
 def test_notes_tell_of_gaps_overlaps_and_what_was_cropped(interrupted):
-    notes = dict(interrupted.facts)["notes"]
+    facts = dict(interrupted.facts)
+    assert facts["gaps"] == "at 7 s a gap of 10 s, at 11 s an overlap of 0.5 s"
+    assert facts["cropped"] == "p2.tdms to 4000 samples (truncated)"
+    notes = facts["notes"]
     assert "p1.tdms starts 10.000000 s after the end of p0.tdms: a new segment begins" in notes
     assert "p2.tdms starts 0.500000 s before the end of p1.tdms: a new segment begins" in notes
     assert "p2.tdms: truncated" in notes

@@ -271,6 +271,7 @@ def _traces(
     shown = _spread_over_array(mask, table.pitch_mm or (1.0, 1.0))
     labels = tuple(f"{mask.site_row[site]}, {mask.site_column[site]}" for site in shown)
     settling = _settling(after, facts)
+    gaps = [float(first / before.rate) for first, _ in before.gap_free[1:]]
 
     def stretch(title: str, signals: _Signals, window: slice, shaded: Sequence[tuple[float, float]]) -> Traces:
         begin, end = float(window.start / signals.rate), float(window.stop / signals.rate)
@@ -283,6 +284,7 @@ def _traces(
             rising=rising[(rising >= begin) & (rising < end)],
             falling=falling[(falling >= begin) & (falling < end)],
             settling=_overlaps(shaded, begin, end),
+            gaps=tuple(gap for gap in gaps if begin < gap < end),
         )
 
     window = _stretch(rising, after.rate, after.n_samples)
@@ -413,6 +415,8 @@ def _facts(
     acquisition = recording.acquisition
     length = descriptions.length_text(recording.n_samples, acquisition.rate)
     optional = [
+        ("gaps", descriptions.gaps_text(recording.segments, acquisition.rate)),
+        ("cropped", descriptions.cropped_text(acquisition.cropped)),
         ("bad samples", descriptions.bad_samples_text(n_nonfinite)),
         ("overrides", descriptions.overrides_text(acquisition.overrides)),
         ("notes", "; ".join([*acquisition.notes, *descriptions.diagnostics_texts(mask)])),
