@@ -179,9 +179,9 @@ WHERE = """<script>addEventListener("load", () => {
 def test_a_browser_shows_every_figure(browser, study, written, tmp_path):
     measured = tmp_path / "measured.html"
     measured.write_text(written.read_text(encoding="utf-8").replace("</body>", WHERE + "</body>"), encoding="utf-8")
-    dom = look(browser, measured, tmp_path, "--virtual-time-budget=10000", "--dump-dom")
+    what = "--virtual-time-budget=10000", "--dump-dom", f"--screenshot={tmp_path / 'page.png'}"
+    dom = look(browser, measured, tmp_path, *what)
     places = json.loads(html.unescape(re.search('data-places="([^"]*)"', dom)[1]))
-    look(browser, written, tmp_path, f"--screenshot={tmp_path / 'page.png'}")
     assert len(places) == 4 * len(study)
     with Image.open(tmp_path / "page.png") as screenshot:
         assert screenshot.size == (1400, 9000)
