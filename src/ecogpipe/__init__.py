@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ecogpipe.datasource.array import ArraySource
-    from ecogpipe.datasource.buffers import BufferBinder, HDF5Buffer
+    from ecogpipe.datasource.binder import BufferBinder
+    from ecogpipe.datasource.buffers import HDF5Buffer
     from ecogpipe.datasource.mapped import MappedSource
     from ecogpipe.datasource.source import ElectrodeDataSource
     from ecogpipe.electrodes.channel_map import ChannelMap
@@ -52,7 +53,7 @@ __all__ = [
 _HOMES = {
     "ActiveLoader": "loader",
     "ArraySource": "datasource.array",
-    "BufferBinder": "datasource.buffers",
+    "BufferBinder": "datasource.binder",
     "ChannelMap": "electrodes.channel_map",
     "Dataset": "loader",
     "EcogpipeError": "errors",

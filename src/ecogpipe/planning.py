@@ -1,14 +1,13 @@
 """What a recording will cost, from the headers of its files and a look at a few of its samples."""
 
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import deflate
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 
 from ecogpipe import forecast
 from ecogpipe.datasource.buffers import open_hdf5
@@ -164,8 +163,8 @@ def _sample_packing(header: Header, facts: Facts, compression: str) -> Packing:
     samples = _sample(header)
     lines = samples[facts.n_channels - facts.n_lines :]
     return Packing(
-        raw=_packed_share(samples, lambda shuffled: zlib.compress(shuffled, 1)) if compression == "gzip" else 1.0,
-        lines=_packed_share(lines, lambda shuffled: isal_zlib.compress(shuffled, 1)) if len(lines) else 1.0,
+        raw=_packed_share(samples) if compression == "gzip" else 1.0,
+        lines=_packed_share(lines) if len(lines) else 1.0,
     )
 
 
@@ -181,6 +180,6 @@ def _sample(header: Header) -> npt.NDArray[Any]:
         return np.ascontiguousarray(dataset[frames].T if part.time_first else dataset[:, frames])
 
 
-def _packed_share(samples: npt.NDArray[Any], pack: Callable[[bytes], bytes]) -> float:
+def _packed_share(samples: npt.NDArray[Any]) -> float:
     shuffled = samples.view(np.uint8).reshape(-1, samples.dtype.itemsize).T.tobytes()
-    return len(pack(shuffled)) / len(shuffled)
+    return len(deflate.zlib_compress(shuffled, 1)) / len(shuffled)

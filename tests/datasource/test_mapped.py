@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ecogpipe.datasource.array import ArraySource
-from ecogpipe.datasource.buffers import BufferBinder, HDF5Buffer
+from ecogpipe.datasource.binder import BufferBinder
+from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.errors import FormatError, JoinError, MaskError, MemoryBlowOutError, SettingsError
 from ecogpipe.params import override

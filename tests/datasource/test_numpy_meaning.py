@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import keys, layouts, write_parts
 
-from ecogpipe.datasource.buffers import BufferBinder, HDF5Buffer
+from ecogpipe.datasource.binder import BufferBinder
+from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.params import override
 

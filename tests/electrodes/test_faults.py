@@ -26,6 +26,7 @@ def longest_runs_share(at_extreme: npt.NDArray[np.bool_]) -> float:
 
 
 def numbers_of(signals: Signal) -> SiteNumbers:
+    """The numbers of faults that one channel shows alone; `test_planted_faults` has those that neighbours tell."""
     finite = np.where(np.isfinite(signals), signals, np.nan)
     lost = np.isnan(finite)
     n_finite = (~lost).sum(axis=1)
@@ -43,6 +44,10 @@ def numbers_of(signals: Signal) -> SiteNumbers:
         hf_rms=np.sqrt(np.nanmean(np.diff(safe, axis=1) ** 2, axis=1)),
         rail_fraction=np.array(at_rails),
         nonfinite_fraction=lost.mean(axis=1),
+        stuck_fraction=np.zeros(len(signals)),
+        line_rms=np.full(len(signals), np.nan),
+        neighbour_correlation=np.full(len(signals), np.nan),
+        n_changes=0,
     )
 
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from nptdms import ChannelObject, GroupObject, TdmsFile, TdmsWriter
 
-from ecogpipe.datasource.buffers import BufferBinder, HDF5Buffer
+from ecogpipe.datasource.binder import BufferBinder
+from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError
 from ecogpipe.layout import gap_free_ranges, read_acquisition, read_provenance, read_segments, signal_parts
 from ecogpipe.params import override

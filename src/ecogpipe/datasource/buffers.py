@@ -1,6 +1,6 @@
-"""What a source reads through: one HDF5 dataset, or several joined end on end along time.
+"""What a source reads through: one HDF5 dataset, in the axis order of the disk.
 
-A buffer keeps the axis order of the disk. Its keys are orthogonal: a list on each axis selects rows and columns.
+Its keys are orthogonal: a list on each axis selects rows and columns.
 Reads are windows: holes that cost less to read than to skip are read and dropped in memory, in pieces that stay
 within a share of the memory limit.
 """
@@ -9,7 +9,7 @@ import errno
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,7 +25,6 @@ from ecogpipe.datasource.slicing import (
     Span,
     Window,
     bounds,
-    intersect,
     keep_axis,
     outer,
     parse_key,
@@ -34,7 +33,7 @@ from ecogpipe.datasource.slicing import (
     spans,
     split_window,
 )
-from ecogpipe.errors import FormatError, JoinError
+from ecogpipe.errors import FormatError
 from ecogpipe.params import load_params
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -297,106 +296,6 @@ class HDF5Buffer(Buffer):
         return max(1, _ROW_HOLE_BYTES // (max(1, stop - start) * self.dtype.itemsize))
 
 
-class BufferBinder(Buffer):
-    """Buffers of the same layout, joined end on end along time.
-
-    Parameters
-    ----------
-    buffers
-        Buffers or binders in order of time.
-    axis
-        The axis of the buffers that is time: -1 for (channels, time), 0 for (time, channels).
-
-    Raises
-    ------
-    JoinError
-        If they differ in their channels, their dtype, their time axis, or in whether they can be written to.
-    """
-
-    def __init__(self, buffers: Sequence[Buffer], axis: int = -1) -> None:
-        if not buffers:
-            raise JoinError("There is nothing to join; give at least one buffer.")
-        self.axis = axis % 2
-        self._buffers: list[Buffer] = [part for buffer in buffers for part in self._parts(buffer)]
-        first = self._buffers[0]
-        for other in self._buffers[1:]:
-            _check_joinable(first, other, self.axis)
-        self.dtype, self.writeable = first.dtype, first.writeable
-        self._borders = [0, *accumulate(buffer.shape[self.axis] for buffer in self._buffers)]
-        rows, length = first.shape[1 - self.axis], self._borders[-1]
-        self.shape = (rows, length) if self.axis == 1 else (length, rows)
-
-    def _parts(self, buffer: Buffer) -> list[Buffer]:
-        if not isinstance(buffer, BufferBinder):
-            return [buffer]
-        if buffer.axis != self.axis:
-            raise JoinError(
-                f"{buffer.filename} are joined along axis {buffer.axis}, these are to be along {self.axis}."
-            )
-        return buffer.buffers
-
-    @property
-    def filename(self) -> list[str]:
-        """Path of each joined file, in order."""
-        return [str(buffer.filename) for buffer in self._buffers]
-
-    @property
-    def chunks(self) -> tuple[int, ...] | None:
-        """Chunk shape of the first buffer."""
-        return self._buffers[0].chunks
-
-    @property
-    def buffers(self) -> list[Buffer]:
-        """The joined buffers, in order."""
-        return list(self._buffers)
-
-    @property
-    def first_samples(self) -> list[int]:
-        """Where on the joined time axis each buffer begins."""
-        return self._borders[:-1]
-
-    def close(self) -> None:
-        """Close each buffer."""
-        for buffer in self._buffers:
-            buffer.close()
-
-    def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
-        """Bytes that `read_into` allocates beside its result: those of its hungriest buffer, and a list's copy."""
-        return max((self._transient_of(*part) for part in self._split(axes)), default=0)
-
-    def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
-        """Read what `axes` select into `out`."""
-        for buffer, places, part_axes in self._split(axes):
-            if isinstance(places, slice):
-                buffer.read_into(part_axes, out[self._key(places)])
-            else:
-                part = np.empty([len(index) for index in part_axes], self.dtype)
-                buffer.read_into(part_axes, part)
-                out[self._key(places)] = part
-
-    def write_from(self, axes: Sequence[KeptAxis], values: Array) -> None:
-        """Write `values` to what `axes` select."""
-        for buffer, places, part_axes in self._split(axes):
-            buffer.write_from(part_axes, values[self._key(places)])
-
-    def _split(self, axes: Sequence[KeptAxis]) -> Iterator[tuple[Buffer, slice | IntArray, list[KeptAxis]]]:
-        """Yield per touched buffer: where its samples go along time, and its own axis indices."""
-        for buffer, border in zip(self._buffers, pairwise(self._borders), strict=True):
-            overlap = intersect(axes[self.axis], border)
-            if overlap is not None:
-                places, taken = overlap
-                part_axes = list(axes)
-                part_axes[self.axis] = _as_axis(taken, border[1] - border[0])
-                yield buffer, places, part_axes
-
-    def _transient_of(self, buffer: Buffer, places: slice | IntArray, axes: list[KeptAxis]) -> int:
-        copy = 0 if isinstance(places, slice) else len(axes[0]) * len(axes[1]) * self.dtype.itemsize
-        return copy + buffer.transient_bytes(axes)
-
-    def _key(self, places: slice | IntArray) -> tuple[Any, Any]:
-        return (slice(None), places) if self.axis == 1 else (places, slice(None))
-
-
 def open_hdf5(path: str | Path, writeable: bool = False) -> h5py.File:
     """Open an HDF5 file, for reading (without a lock) unless `writeable`.
 
@@ -446,20 +345,3 @@ def _fast_reader(dataset: h5py.Dataset) -> ChunkReader | ContiguousReader | None
     if decodes(dataset):
         return ChunkReader(dataset)
     return ContiguousReader(dataset) if lies_in_one_piece(dataset) else None
-
-
-def _as_axis(taken: slice | IntArray, length: int) -> KeptAxis:
-    return range(*taken.indices(length)) if isinstance(taken, slice) else taken
-
-
-def _check_joinable(first: Buffer, other: Buffer, axis: int) -> None:
-    for what, one, two in (
-        ("number of channels", first.shape[1 - axis], other.shape[1 - axis]),
-        ("dtype", first.dtype, other.dtype),
-        ("writeability", first.writeable, other.writeable),
-    ):
-        if one != two:
-            raise JoinError(
-                f"{other.filename} cannot follow {first.filename}: its {what} is {two}, not {one}; "
-                "only files of one layout can be joined."
-            )

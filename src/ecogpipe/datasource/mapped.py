@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.datasource.buffers import Buffer, BufferBinder, HDF5Buffer
+from ecogpipe.datasource.binder import BufferBinder
+from ecogpipe.datasource.buffers import Buffer, HDF5Buffer
 from ecogpipe.datasource.slicing import (
     AxisIndex,
     check_one_list,

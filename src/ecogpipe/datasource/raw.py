@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ecogpipe.datasource.buffers import Buffer, BufferBinder, HDF5Buffer, open_hdf5
+from ecogpipe.datasource.binder import BufferBinder
+from ecogpipe.datasource.buffers import Buffer, HDF5Buffer, open_hdf5
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.errors import FormatError
-from ecogpipe.layout import Acquisition, Part, Segment, read_acquisition, read_segments, signal_parts
+from ecogpipe.layout import SEGMENTS, Acquisition, Part, Segment, read_acquisition, read_segments, signal_parts
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,15 @@ def open_raw(path: str | Path, **settings: Any) -> RawRecording:
     path = Path(path)
     with open_hdf5(path) as file:
         acquisition = read_acquisition(file)
-        parts, segments = signal_parts(file), read_segments(file)
+        parts = signal_parts(file)
+        segments = read_segments(file) if SEGMENTS in file else None
     _check_parts(path, parts)
     buffers: list[Buffer] = [HDF5Buffer.open(part.path, part.dataset) for part in parts]
     time_first = parts[0].time_first
     buffer = buffers[0] if len(buffers) == 1 else BufferBinder(buffers, axis=0 if time_first else 1)
-    return RawRecording(path, acquisition, parts, segments, MappedSource(buffer, transpose=time_first, **settings))
+    source = MappedSource(buffer, transpose=time_first, **settings)
+    whole = [Segment(0, source.n_samples, acquisition.start_time, path.name)]
+    return RawRecording(path, acquisition, parts, segments or whole, source)
 
 
 def _check_parts(path: Path, parts: Sequence[Part]) -> None:
