@@ -190,6 +190,11 @@ def test_trigger_edges_and_settling_are_where_they_were(ax):
     assert [(patch.get_x(), patch.get_width()) for patch in ax.patches] == [(4.5, 0.5)]
 
 
+def test_a_gap_between_traces_is_dashed(ax):
+    draw_traces(ax, replace(traces(), gaps=(4.0,)))
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [4.0]
+
+
 def test_traces_of_nan_or_none_at_all_are_drawn(ax):
     nothing = Traces("t", *(np.empty(0), np.empty((0, 0)), (), np.ones(0, bool), np.empty(0), np.empty(0), ()))
     broken = replace(traces(), microvolts=np.full((5, 200), np.nan))

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ecogpipe.spectra import density, line_rms, over_sites, spread_windows
+from ecogpipe.spectra import density, over_sites, spread_windows
 
 
 def test_windows_are_apart_and_reach_both_ends():
@@ -29,21 +29,3 @@ def test_summary_over_sites_leaves_out_sites_with_nan():
     spectrum = over_sites(frequencies, densities)
     assert (spectrum.low[0], spectrum.median[0], spectrum.high[0]) == (1.0, 5.0, 9.0)
     assert np.isnan(over_sites(frequencies, densities[-1:]).median).all()
-
-
-@pytest.mark.parametrize("line", [50.0, 60.0])
-def test_line_noise_is_the_rms_of_the_line_alone(line):
-    rate, seconds = 1000, 4
-    time = np.arange(rate * seconds) / rate
-    noise = np.random.default_rng(0).normal(0, 1, (3, len(time)))
-    amplitudes = np.array([[0.0], [20.0], [200.0]])
-    window = amplitudes * np.sin(2 * np.pi * line * time + 1) + noise + 50 * np.sin(2 * np.pi * (line + 5) * time)
-    found = line_rms(*density(window, rate, len(time)), line)
-    np.testing.assert_allclose(found[1:], amplitudes[1:, 0] / np.sqrt(2), rtol=0.02)
-    assert found[0] < 0.3
-
-
-def test_line_noise_is_unknown_where_the_spectrum_is_too_coarse_or_ends_before():
-    for n_samples, rate in ((300, 1000), (1000, 100)):
-        frequencies, power = density(np.ones((2, n_samples)), rate, n_samples)
-        assert np.isnan(line_rms(frequencies, power, 60.0)).all()

@@ -11,13 +11,6 @@ Samples = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
 
-PEAK_BINS, _FLANK_BINS = 2, 12
-"""Frequencies on either side of a line that its peak takes under a Hann taper, and those that its flanks reach to."""
-
-_COARSEST = 1.0
-"""Hz between frequencies at which a line can still be told from what is beside it."""
-
-
 @dataclass(frozen=True)
 class Spectrum:
     """Power spectral densities over sites: at each frequency (Hz) the median and the 10 and 90 % quantiles."""
@@ -60,36 +53,6 @@ def density(window: Samples, rate: float, segment: int) -> tuple[Floats, Floats]
     """
     frequencies, power = signal.welch(window, fs=rate, nperseg=min(segment, window.shape[1]), axis=-1)
     return np.asarray(frequencies, np.float64), np.asarray(power, np.float64)
-
-
-def line_rms(frequencies: Floats, densities: Floats, line_hz: float) -> Floats:
-    """Return the rms of what stands out at the frequency of the mains, without its harmonics, of each row.
-
-    The power within two frequencies of it, less that of as wide a band with the median density of the flanks, up to
-    twelve frequencies away.
-
-    Parameters
-    ----------
-    frequencies, densities
-        As `density` returns them, (rows, frequencies); the longer its segments, the less beside the line is counted.
-    line_hz
-        Frequency of the mains.
-
-    Returns
-    -------
-    ndarray
-        In the unit of the signals; NaN where the frequencies are too coarse for it or do not reach beyond it.
-    """
-    nothing: Floats = np.full(len(densities), np.nan)
-    spacing = frequencies[1] - frequencies[0] if len(frequencies) > 1 else np.inf
-    if spacing > _COARSEST or frequencies[-1] < line_hz + _FLANK_BINS * spacing:
-        return nothing
-    away = np.rint(np.abs(frequencies - line_hz) / spacing)
-    at_line, flanks = away <= PEAK_BINS, (away > PEAK_BINS) & (away <= _FLANK_BINS)
-    floor = np.median(densities[:, flanks], axis=1, keepdims=True)
-    power: Floats = np.sum(densities[:, at_line] - floor, axis=1) * spacing
-    rms: Floats = np.sqrt(np.maximum(power, 0))
-    return rms
 
 
 def over_sites(frequencies: Floats, densities: Floats) -> Spectrum:

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
+from nptdms import ChannelObject, GroupObject, TdmsWriter
 
+import ecogpipe.figures.page as page_module
 from ecogpipe import layout
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
 from ecogpipe.steps.extract_events import extract_events
+from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mask_channels import mask_channels
 from ecogpipe.steps.mirror import mirror_recording
@@ -39,6 +43,7 @@ def write_raw(path, samples, *, n_rows, n_bncs, rate=1000, time_first=False, n_p
         else:
             file["data"] = samples
             file.attrs["orientation"] = layout.CHANNELS_BY_TIME
+        layout.write_segments(file, [layout.Segment(0, samples.shape[1], "", path.name)])
     return path
 
 
@@ -80,23 +85,68 @@ def mapped_recording(
         notes=list(notes),
         overrides=overrides or {},
     )
+    return _mapped(done, bnc, declared or {})
+
+
+def _mapped(done, bnc, declared):
     scan(done.raw, done.scan)
     daq, headstage, electrode = SET_UP
-    map_channels(
-        done.raw, done.channels, daq=daq, headstage=headstage, electrode=electrode, bnc=bnc, declared=declared or {}
-    )
+    map_channels(done.raw, done.channels, daq=daq, headstage=headstage, electrode=electrode, bnc=bnc, declared=declared)
     return done
 
 
-def finished_recording(folder, **settings):
+def finished_recording(folder, *, mirror=MIRROR, **settings):
     """Make everything up to the mirror."""
-    done = mapped_recording(folder, **settings)
-    mask_channels(done.scan, done.channels, done.mask, recording=folder.name, manual=None, automatic=AUTOMATIC_DEFAULTS)
+    return _finished(mapped_recording(folder, **settings), mirror)
+
+
+def interrupted_recording(folder):
+    """Make everything up to the mirror, of TDMS files of 7, 4 and 5 s.
+
+    The second begins 10 s after the end of the first, the third half a second before the end of the second, and its
+    last second is cut off.
+    """
+    truth = SyntheticRecording(*SET_UP, seconds=16)
+    folder.mkdir(parents=True)
+    starts = {0: 0.0, 7000: 17.0, 11000: 20.5}
+    files = [folder / f"p{number}.tdms" for number in range(3)]
+    for path, (first, start), stop in zip(files, starts.items(), (7000, 11000, 16000), strict=True):
+        _write_tdms(path, truth, first, stop, start)
+    files[2].write_bytes(files[2].read_bytes()[: -8 * 1500])
+    done = Finished(folder, truth)
+    ingest(files, done.raw, declared={"gaps": "allow"})
+    return _finished(_mapped(done, BNC, {}), MIRROR)
+
+
+def _write_tdms(path, truth, first, stop, start):
+    """Write frames [first, stop), a second at a time, which begin `start` seconds after midnight."""
+    properties = {"SamplingRate": truth.rate * truth.n_rows, "nrRows": truth.n_rows, "nrColumns": truth.n_columns}
+    moment = np.datetime64("2020-01-01T00:00:00.000000") + np.timedelta64(round(start * 1e6), "us")
+    with TdmsWriter(str(path)) as writer:
+        writer.write_segment([GroupObject("g", properties | {"nrBNCs": truth.n_bncs, "OverSampling": 1})])
+        for second in range(first, stop, 1000):
+            writer.write_segment(
+                ChannelObject(
+                    "g",
+                    f"{channel // truth.n_rows}_{channel % truth.n_rows}",
+                    volts,
+                    {"NI_ArrayColumn": channel, "wf_start_time": moment} if second == first else None,
+                )
+                for channel, volts in enumerate(truth.block(second, second + 1000))
+            )
+
+
+def _finished(done, mirror):
+    name = done.folder.name
+    mask_channels(done.scan, done.channels, done.mask, recording=name, manual=None, automatic=AUTOMATIC_DEFAULTS)
     extract_events(done.scan, done.channels, done.events, minimum_step=1.0)
-    mirror_recording(done.raw, done.channels, done.mask, done.mirror, name="Fs200", settings=MIRROR)
+    mirror_recording(done.raw, done.channels, done.mask, done.mirror, name="Fs200", settings=mirror)
     return done
 
 
-def draw_page(done, title="s1/a/test_001"):
-    """Make the quality page of a finished recording."""
-    return qc(done.raw, done.channels, done.mask, done.scan, done.events, done.mirror, done.page, title=title)
+def draw_page(done, dpi=50):
+    """Make the quality page of a finished recording; a coarse one, which is faster."""
+    inputs = done.raw, done.channels, done.mask, done.scan, done.events, done.mirror
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page_module, "DPI", dpi)
+        return qc(*inputs, done.page, title="s1/a/test_001")

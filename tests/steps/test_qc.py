@@ -2,15 +2,17 @@
 
 import json
 import struct
+from dataclasses import asdict
 
 import h5py
 import numpy as np
 import pytest
-from finished_study import Faults, draw_page, finished_recording
+from finished_study import Faults, draw_page, finished_recording, interrupted_recording
 from PIL import Image
 
+from ecogpipe.electrodes.masks import read_mask, write_mask
 from ecogpipe.errors import FormatError
-from ecogpipe.figures.page import read_page
+from ecogpipe.figures.page import DPI, read_page
 from ecogpipe.params import override
 from ecogpipe.steps.qc import page_content
 
@@ -51,15 +53,18 @@ def test_rms_of_the_mirror_is_that_of_its_rows(recording, content):
     assert "5 windows of 4 s" in content.captions["maps"]
 
 
-def test_correlation_is_that_of_the_mirror_with_the_neighbours_that_are_kept(recording, content):
-    with h5py.File(recording.mirror) as file:
-        rows = file["data"][()][file["electrode_channels"][()]].astype(np.float64)
+def test_raw_maps_show_the_numbers_that_the_mask_goes_by(recording, content):
+    numbers, to_microvolts = read_mask(recording.mask).numbers, 1e6 / recording.truth.gain
+    raw = [shown for shown in content.maps if shown.title.endswith("raw")]
+    names = ["std", "neighbour_correlation", "line50_rms", "line60_rms"]
+    assert len(raw) == len(names)
+    for shown, name, scale in zip(raw, names, [to_microvolts, 1, to_microvolts, to_microvolts], strict=True):
+        np.testing.assert_array_equal(shown.values, numbers[name] * scale)
+    assert "those that the automatic rule goes by (mask.tsv)" in content.captions["maps"]
     places = list(zip(content.sites.rows.tolist(), content.sites.columns.tolist(), strict=True))
-    row, column = 1, 1  # beside the dead site 1, 2
-    beside = [(0, 1), (2, 1), (1, 0)]
-    expected = np.mean([np.corrcoef(rows[places.index((row, column))], rows[places.index(p)])[0, 1] for p in beside])
-    assert content.maps[2].values[places.index((row, column))] == pytest.approx(expected, rel=1e-9)
-    assert np.isnan(content.maps[2].values[places.index((1, 2))])
+    correlation = content.maps[2].values
+    assert np.isnan(correlation[places.index((1, 2))])  # a dead site is like no other
+    assert correlation[places.index((5, 5))] < 0.5 * np.nanmedian(correlation)  # nor is one that is noise
 
 
 def test_line_noise_is_what_was_planted_and_no_frequency_is_guessed(recording, content):
@@ -71,14 +76,21 @@ def test_line_noise_is_what_was_planted_and_no_frequency_is_guessed(recording, c
 
 
 def test_a_declared_line_is_shown_before_and_after(tmp_path):
-    done = finished_recording(tmp_path / "test_001", seconds=5, overrides={"line_frequency": 60})
-    content = content_of(done)
+    content = content_of(finished_recording(tmp_path / "test_001", seconds=5, overrides={"line_frequency": 60}))
     before, after = content.maps[3:]
     assert (before.title, after.title) == ("Line noise at 60 Hz, raw", "Line noise at 60 Hz, Fs200")
     assert before.limits == after.limits
     assert np.median(before.values) == pytest.approx(20 / np.sqrt(2), rel=0.01)
     assert np.median(after.values) < 0.05 * np.median(before.values)
-    assert "of 60 Hz (as declared)" in content.captions["maps"]
+    assert "at 60 Hz (as declared; mirror of 1 window of 4 s)" in content.captions["maps"]
+
+
+def test_line_noise_that_no_filter_took_off_is_the_same_in_the_mirror(tmp_path):
+    no_filter = {"ratio": 5, "bandpass": [None, None]}
+    settings = {"seconds": 5, "overrides": {"line_frequency": 60}}
+    before, after = content_of(finished_recording(tmp_path / "test_001", mirror=no_filter, **settings)).maps[3:]
+    close = np.abs(after.values / before.values - 1) < 0.02
+    assert close.sum() >= 62  # but for those whose tone is beside the line, of which tiles of other lengths see more
 
 
 def test_triggers_of_the_whole_recording_are_on_their_lines(recording, content):
@@ -153,7 +165,13 @@ def test_facts_quote_settings_counts_and_notes(content):
     assert facts["notches"] == "60 Hz, 2 Hz wide"
     assert facts["sites"] == "61 of 64 kept"
     assert set(facts["masked"].split(", ")) == {"dead (1)", "noisy (1)", "railed (1)"}
-    assert facts["notes"] == "cropped to the common length"
+    notes = facts["notes"].split("; ")
+    assert [note.partition(":")[0] for note in notes] == [
+        "cropped to the common length",
+        "diagnostic column 3",
+        "diagnostic column 6",
+    ]
+    assert "level 0.0267 V" in notes[1]
     assert "bad samples" not in facts
 
 
@@ -166,11 +184,40 @@ def test_settling_is_shaded_where_a_short_recording_shows_it(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def page(recording):
-    return draw_page(recording)
+def interrupted(tmp_path_factory):
+    return content_of(interrupted_recording(tmp_path_factory.mktemp("study") / "test_002"))
 
 
-def test_the_page_holds_its_figures_and_says_what_made_it(page):
+def test_settling_is_shaded_on_both_sides_of_a_gap(interrupted):
+    (_, length), *_ = interrupted.timeline.settling
+    assert 0.3 < length < 1
+    edges = [(0, length), (7 - length, 7), (7, 7 + length), (11 - length, 11), (11, 11 + length), (15 - length, 15)]
+    np.testing.assert_allclose(interrupted.timeline.settling, edges)
+    stretch = interrupted.traces[1]
+    begin, end = stretch.seconds[0], stretch.seconds[-1]
+    assert begin < 7 < end
+    np.testing.assert_allclose(stretch.settling, np.clip([edge for edge in edges if edge[1] > begin][:2], begin, end))
+    assert [when for when, _ in interrupted.timeline.parts] == [0, 7, 11]
+    assert [traces.gaps for traces in interrupted.traces] == [(7,), (7,), ()]
+
+
+def test_no_window_has_a_gap_in_it(interrupted):
+    assert "2 windows of 4 s" in interrupted.captions["spectra"]  # not the one from 5.5 to 9.5 s
+
+
+def test_notes_tell_of_gaps_overlaps_and_what_was_cropped(interrupted):
+    facts = dict(interrupted.facts)
+    assert facts["gaps"] == "at 7 s a gap of 10 s, at 11 s an overlap of 0.5 s"
+    assert facts["cropped"] == "p2.tdms to 4000 samples (truncated)"
+    notes = facts["notes"]
+    assert "p1.tdms starts 10.000000 s after the end of p0.tdms: a new segment begins" in notes
+    assert "p2.tdms starts 0.500000 s before the end of p1.tdms: a new segment begins" in notes
+    assert "p2.tdms: truncated" in notes
+    assert "cropped to 4000" in notes
+
+
+def test_the_page_holds_its_figures_and_says_what_made_it(recording):
+    page = draw_page(recording, DPI)
     with Image.open(page) as picture:
         assert picture.width == 2400
         assert sum(figure.height for figure in read_page(page)) < picture.height
@@ -180,23 +227,23 @@ def test_the_page_holds_its_figures_and_says_what_made_it(page):
     assert [described["name"] for described in made_by["inputs"]][-1] == "test_001_Fs200.h5"
 
 
-def test_bytes_do_not_depend_on_the_memory_limit(recording, page):
-    before = page.read_bytes()
+def test_what_is_shown_does_not_depend_on_the_memory_limit(tmp_path):
+    recording = finished_recording(tmp_path / "test_001", seconds=9, overrides={"line_frequency": 60})
+    before = content_of(recording)
     with override(memory_limit=8e6):
-        assert draw_page(recording).read_bytes() == before
+        np.testing.assert_equal(asdict(content_of(recording)), asdict(before))
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1.5])
-def test_short_recordings_get_a_page(tmp_path, seconds):
-    page = draw_page(finished_recording(tmp_path / "short", seconds=seconds))
+def test_a_recording_shorter_than_any_window_gets_a_page(tmp_path):
+    page = draw_page(finished_recording(tmp_path / "short", seconds=0.3))
     assert page.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert struct.unpack(">I", page.read_bytes()[16:20]) == (2400,)
+    assert struct.unpack(">I", page.read_bytes()[16:20]) == (600,)
 
 
-def test_a_recording_with_every_site_masked_gets_a_page(tmp_path):
-    done = finished_recording(tmp_path / "test_001", seconds=3, faults=Faults(dead_columns=tuple(range(8))))
+def test_a_short_recording_with_every_site_masked_gets_a_page(tmp_path):
+    done = finished_recording(tmp_path / "test_001", seconds=1.5, faults=Faults(dead_columns=tuple(range(8))))
     assert not content_of(done).sites.keep.any()
-    assert draw_page(done).stat().st_size > 10_000
+    assert len(read_page(draw_page(done))) == 4
 
 
 def test_a_mask_of_another_recording_is_refused(recording, tmp_path):
@@ -212,6 +259,14 @@ def test_a_mask_of_another_recording_is_refused(recording, tmp_path):
             recording.mirror,
             title="",
         )
+
+
+def test_a_mask_without_the_numbers_is_refused(recording, tmp_path):
+    mask = read_mask(recording.mask)
+    del mask.numbers["line60_rms"]
+    inputs = recording.scan, recording.events, recording.mirror
+    with pytest.raises(FormatError, match="lacks the column line60_rms; run mask_channels again"):
+        page_content(recording.raw, recording.channels, write_mask(tmp_path / "mask.tsv", mask), *inputs, title="")
 
 
 def test_a_recording_in_place_of_its_mirror_is_refused(recording):

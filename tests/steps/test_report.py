@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from finished_study import Faults, draw_page, finished_recording
+from finished_study import Faults, draw_page, finished_recording, interrupted_recording
 from PIL import Image
 
 from ecogpipe.electrodes.masks import read_mask, write_mask
@@ -110,6 +110,19 @@ def test_notes_say_what_is_unusual_of_which_recording(page):
     assert "test_002 : column 2 of the array is masked as a whole (8 sites)." in notes
 
 
+def test_diagnostic_columns_gaps_and_what_was_cropped_are_noted_with_the_recording(tmp_path):
+    done = interrupted_recording(tmp_path / "test_003")
+    text = Page(
+        report({"s1/a/test_003": done.folder}, tmp_path / "report.html", mirrors=[], title="t").read_text()
+    ).text
+    glance, _, section = text.partition("Set-up")
+    for note in ("p1.tdms starts 10.000000 s after", "p2.tdms starts 0.500000 s before", "p2.tdms: truncated"):
+        assert note in glance
+        assert note in section
+    assert "diagnostic column 3: level 0.0267 V" in section
+    assert "diagnostic column" not in glance  # it is of every recording, and nothing that is unusual
+
+
 def test_time_and_memory_are_those_of_the_benchmarks(study, tmp_path):
     first, second = tmp_path / "scan.tsv", tmp_path / "mirror.tsv"
     first.write_text("s\th:m:s\tmax_rss\n10.5\t0:00:10\t300.25\n")
@@ -166,14 +179,14 @@ WHERE = """<script>addEventListener("load", () => {
 def test_a_browser_shows_every_figure(browser, study, written, tmp_path):
     measured = tmp_path / "measured.html"
     measured.write_text(written.read_text(encoding="utf-8").replace("</body>", WHERE + "</body>"), encoding="utf-8")
-    dom = look(browser, measured, tmp_path, "--virtual-time-budget=10000", "--dump-dom")
+    what = "--virtual-time-budget=10000", "--dump-dom", f"--screenshot={tmp_path / 'page.png'}"
+    dom = look(browser, measured, tmp_path, *what)
     places = json.loads(html.unescape(re.search('data-places="([^"]*)"', dom)[1]))
-    look(browser, written, tmp_path, f"--screenshot={tmp_path / 'page.png'}")
     assert len(places) == 4 * len(study)
     with Image.open(tmp_path / "page.png") as screenshot:
         assert screenshot.size == (1400, 9000)
         for width, left, top, right, bottom, page_width in places:
-            assert width == 2400
+            assert width == 600
             assert 1000 < right - left <= page_width <= 1400
             seen = screenshot.crop((round(left), round(top), round(right), round(bottom))).convert("L")
             ink = np.mean(np.asarray(seen) < 200)

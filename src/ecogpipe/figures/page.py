@@ -202,7 +202,7 @@ def _traces_figure(page: Page) -> Figure:
     for ax, traces in zip(figure.subplots(1, len(page.traces), squeeze=False)[0], page.traces, strict=True):
         draw_traces(ax, traces)
     figure.axes[0].set_ylabel("site (row, column)")
-    figure.legend(handles=trace_legend(page.traces), loc="outside lower center", ncols=5)
+    figure.legend(handles=trace_legend(page.traces), loc="outside lower center", ncols=6)
     return _settled(figure)
 
 

@@ -37,6 +37,8 @@ class Traces:
         Seconds of the trigger edges in the stretch.
     settling : tuple of (float, float)
         Seconds from and until which the filter's padding shows, where they reach into the stretch.
+    gaps : tuple of float
+        Seconds at which the signal does not go on from what is before, in the stretch.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Traces:
     rising: Floats
     falling: Floats
     settling: tuple[tuple[float, float], ...]
+    gaps: tuple[float, ...] = ()
 
 
 def draw_traces(ax: Axes, traces: Traces) -> None:
@@ -64,6 +67,8 @@ def draw_traces(ax: Axes, traces: Traces) -> None:
         ax.plot(traces.seconds, height / shrunk[number] - number, color=INK if keep else MASKED, linewidth=0.6)
     for begin, end in traces.settling:
         ax.axvspan(begin, end, color=SETTLING, zorder=0, linewidth=0)
+    for gap in traces.gaps:
+        ax.axvline(gap, color=INK, linewidth=1.0, linestyle="--")
     for seconds, style in ((traces.rising, "-"), (traces.falling, ":")):
         for edge in seconds:
             ax.axvline(edge, color=PULSE, linewidth=1.1, linestyle=style, zorder=0.5)
@@ -129,4 +134,6 @@ def trace_legend(several: Sequence[Traces]) -> list[Artist]:
         entries.append(Line2D([], [], color=PULSE, linewidth=1.1, linestyle=":", label="falling edge"))
     if any(traces.settling for traces in several):
         entries.append(Patch(color=SETTLING, label="filter still settling"))
+    if any(traces.gaps for traces in several):
+        entries.append(Line2D([], [], color=INK, linewidth=1.0, linestyle="--", label="gap"))
     return entries

@@ -1,7 +1,7 @@
 """What was done to a recording, in words: the same on its quality pages and in the report."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +17,7 @@ from ecogpipe.errors import FormatError
 from ecogpipe.figures.spectrum import band_text
 from ecogpipe.metrics import Floats
 from ecogpipe.steps.extract_events import EventsTable
+from ecogpipe.steps.mask_channels import diagnostic_text
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class MirrorFacts:
     ratio : int
         Samples of the recording per sample of the mirror.
     settling_samples : int
-        Samples at each end in which the filter's padding shows.
+        Samples at each end, and on both sides of a gap, in which the filter's padding shows.
     settings : dict
         What was asked for.
     """
@@ -197,6 +198,11 @@ def whole_lines_masked(mask: MaskTable) -> list[str]:
     return found
 
 
+def diagnostics_texts(mask: MaskTable) -> list[str]:
+    """Say of each diagnostic column at which level it is, and how that drifts."""
+    return [diagnostic_text(column) for column in mask.header.get("diagnostics", [])]
+
+
 def lines_text(events: EventsTable) -> str:
     """Say what was found on each BNC line."""
     return "; ".join(f"line {column}: {facts['note']}" for column, facts in events.facts.items()) or "no BNC lines"
@@ -205,6 +211,28 @@ def lines_text(events: EventsTable) -> str:
 def overrides_text(overrides: Mapping[str, Any]) -> str:
     """Write declared values."""
     return ", ".join(f"{name} = {value}" for name, value in overrides.items())
+
+
+def gaps_text(segments: Sequence[layout.Segment], rate: Fraction) -> str:
+    """Say where a recording has gaps and overlaps, and how long they are; '' where it has none.
+
+    Examples
+    --------
+    >>> parts = layout.Segment(0, 50, "", "a"), layout.Segment(50, 70, "", "b", -0.5, after_gap=True)
+    >>> gaps_text(parts, Fraction(10))
+    'at 5 s an overlap of 0.5 s'
+    """
+    return ", ".join(
+        f"at {float(segment.first_sample / rate):.6g} s {'a gap' if segment.gap_seconds > 0 else 'an overlap'} of "
+        f"{abs(segment.gap_seconds):.3g} s"
+        for segment in segments
+        if segment.after_gap
+    )
+
+
+def cropped_text(cropped: Sequence[Mapping[str, Any]]) -> str:
+    """Say which parts were cropped, and to what; '' where none was."""
+    return ", ".join(f"{part['part']} to {part['samples_kept']} samples ({part['reason']})" for part in cropped)
 
 
 def bad_samples_text(n_nonfinite: Floats) -> str:

@@ -1,16 +1,15 @@
 """The step that draws the quality page of a recording and one of its mirrors."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
-from ecogpipe import layout, neighbours, outputs, spectra
-from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe import layout, outputs, spectra
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.electrodes.channels import ChannelTable, read_channels
 from ecogpipe.electrodes.masks import MaskTable, read_mask
@@ -21,19 +20,17 @@ from ecogpipe.figures.spectrum import Spectra
 from ecogpipe.figures.style import own_style
 from ecogpipe.figures.traces import Traces
 from ecogpipe.figures.triggers import Line, Timeline
+from ecogpipe.mains import MAINS_HZ, Mains, blocks_per_tile
 from ecogpipe.params import load_params
 from ecogpipe.steps import descriptions
 from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
 from ecogpipe.steps.scan import read_numbers
 
-REVISION: int = 3
+REVISION: int = 4
 
 N_WINDOWS = 8
-"""Windows, spread over the recording, that spectra and the mirror's RMS are taken from."""
-
-LINE_FREQUENCIES = (50.0, 60.0)
-"""Hz of the mains; both are shown where a recording does not declare its own."""
+"""Windows, spread over the recording, that spectra and the numbers of the mirror are taken from."""
 
 _WINDOW_SECONDS = 4
 _SEGMENT_SECONDS = 1
@@ -42,8 +39,8 @@ _BEFORE_TRIGGER_SECONDS = 0.5
 _BEGINNING_SECONDS = 1
 _KEPT_TRACES, _MASKED_TRACES = 10, 3
 _COPIES, _SHARE = 12, 4
-_PIECE = 256
-"""Samples that correlations are summed over at once; part of what they are, to the last bit."""
+_BLOCK = 256
+"""Frames that line noise is summed over at once; part of what it is, to the last bit."""
 
 Floats = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
@@ -55,8 +52,9 @@ def qc(
     """Draw what a person looks at to judge a recording and one of its mirrors.
 
     RMS of every site on the array, raw and mirrored, line noise, correlation with the neighbours, and the mask with its
-    reasons; the spectrum of the kept sites before and after; traces before and after, with trigger edges and with the
-    settling of the filter; triggers over the whole recording; settings, counts and notes.
+    reasons; what is raw of these is what the mask goes by. The spectrum of the kept sites before and after; traces
+    before and after, with trigger edges and with the settling of the filter; triggers over the whole recording;
+    settings, counts and notes.
 
     Parameters
     ----------
@@ -91,15 +89,16 @@ def page_content(raw: Path, channels: Path, mask: Path, scan: Path, events: Path
     table, masked = read_channels(channels), read_mask(mask)
     if not np.array_equal(masked.channel, table.electrode_channels):
         raise FormatError(f"{mask}: is not the mask of {channels}; run mask_channels again.")
+    hertz = _line_frequencies(masked)
+    if missing := {"std", "neighbour_correlation", *map(_line_name, hertz)} - masked.numbers.keys():
+        raise FormatError(f"{mask}: lacks the column {min(missing)}; run mask_channels again.")
     found, numbers, facts = read_events(events), read_numbers(scan), read_mirror_facts(mirror)
     with open_raw(raw) as recording, open_raw(mirror) as made:
         to_microvolts = layout.MICROVOLTS_PER[recording.acquisition.units] / table.gain
         before = _Signals(recording, table.electrode_channels, to_microvolts)
         after = _Signals(made, table.electrode_channels, 1.0)
         everything = np.arange(len(masked))
-        hertz = line_frequencies(recording.acquisition.overrides)
-        surveys = _survey(before, everything, hertz), _survey(after, everything, hertz)
-        rms_before = numbers["std"][table.electrode_channels] * abs(to_microvolts)
+        surveys = _survey(before, everything), _survey(after, everything)
         return Page(
             title=title,
             subtitle=f"mirror {facts.name}: {descriptions.rate_text(facts.rate)}, band {facts.filter_text}",
@@ -112,33 +111,33 @@ def page_content(raw: Path, channels: Path, mask: Path, scan: Path, events: Path
                 descriptions.mask_kinds(masked),
             ),
             maps=[
-                SiteMap("RMS, raw", "RMS (µV)", rms_before),
+                SiteMap("RMS, raw", "RMS (µV)", masked.numbers["std"] * abs(to_microvolts)),
                 SiteMap(f"RMS, mirror {facts.name}", "RMS (µV)", surveys[1].rms),
                 SiteMap(
-                    f"Correlation with neighbours, {facts.name}",
-                    "mean correlation",
-                    _neighbour_correlation(after, masked),
+                    "Correlation with neighbours, raw",
+                    "median correlation",
+                    masked.numbers["neighbour_correlation"],
                     colours="cividis",
                 ),
-                *_line_maps(surveys, hertz, masked.keep, facts.name),
+                *_line_maps(masked, abs(to_microvolts), after, facts.name),
             ],
             spectra=_spectra(surveys, masked, facts),
             traces=_traces(before, after, masked, table, found, facts),
-            timeline=_timeline(raw, before, found, facts),
+            timeline=_timeline(before, after, found, facts),
             facts=_facts(recording, table, masked, found, facts, numbers["n_nonfinite"]),
-            captions=_captions(surveys, hertz, masked, table, facts),
+            captions=_captions(surveys, masked, table, facts),
         )
 
 
-def line_frequencies(declared: Mapping[str, Any]) -> tuple[float, ...]:
-    """Return the frequency of the mains that a recording declares, in Hz; both that there are where it declares none.
+def _line_frequencies(mask: MaskTable) -> tuple[int, ...]:
+    """Return the frequency of the mains that the mask goes by, in Hz; both that there are where none is declared."""
+    declared = mask.header.get("line_frequency")
+    return MAINS_HZ if declared is None else (declared,)
 
-    Examples
-    --------
-    >>> line_frequencies({"line_frequency": 60}), line_frequencies({})
-    ((60.0,), (50.0, 60.0))
-    """
-    return (float(declared["line_frequency"]),) if "line_frequency" in declared else LINE_FREQUENCIES
+
+def _line_name(hertz: int) -> str:
+    """Name the line noise at a frequency, as the scan and the mask do."""
+    return f"line{hertz}_rms"
 
 
 class _Signals:
@@ -147,7 +146,8 @@ class _Signals:
     def __init__(self, recording: RawRecording, rows: Positions, to_microvolts: float) -> None:
         self._recording, self._rows, self._to_microvolts = recording, rows, to_microvolts
         self.rate: Fraction = recording.acquisition.rate
-        self.n_samples = recording.n_samples
+        self.n_samples, self.segments = recording.n_samples, recording.segments
+        self.gap_free = layout.gap_free_ranges(recording.segments)
 
     def read(self, positions: Positions, window: slice) -> Floats:
         """Read some electrodes, by their positions among all, (electrodes, time)."""
@@ -157,98 +157,93 @@ class _Signals:
         return values * self._to_microvolts
 
     def windows(self) -> list[slice]:
-        """Windows that are spread over the recording."""
-        return spectra.spread_windows(self.n_samples, round(_WINDOW_SECONDS * self.rate), N_WINDOWS)
+        """Windows that are spread over the recording, without those that a gap lies in as far as there are others."""
+        spread = spectra.spread_windows(self.n_samples, round(_WINDOW_SECONDS * self.rate), N_WINDOWS)
+        whole = [
+            window
+            for window in spread
+            if any(first <= window.start and window.stop <= stop for first, stop in self.gap_free)
+        ]
+        return whole or spread
 
 
 @dataclass(frozen=True)
 class _Survey:
-    """What some windows say of each electrode: its power density at each frequency (Hz), its RMS, its line noise.
-
-    `line_noise` is (frequencies of the mains, electrodes), and `line_width` the Hz on either side that it comes from.
-    """
+    """What some windows say of each electrode: its power density at each frequency (Hz), and its RMS."""
 
     frequencies: Floats
     densities: Floats
     rms: Floats
-    line_noise: Floats
-    line_width: float
     windows: str
 
 
-def _survey(signals: _Signals, positions: Positions, hertz: Sequence[float]) -> _Survey:
+def _survey(signals: _Signals, positions: Positions) -> _Survey:
     """Go through the windows, as many electrodes at a time as the memory limit holds."""
     windows, segment = signals.windows(), round(_SEGMENT_SECONDS * signals.rate)
     if not windows or not len(positions):
         nothing: Floats = np.full((len(positions), 1), np.nan)
-        no_noise: Floats = np.full((len(hertz), len(positions)), np.nan)
-        return _Survey(np.ones(1), nothing, nothing[:, 0], no_noise, np.nan, "no samples")
+        return _Survey(np.ones(1), nothing, nothing[:, 0], "no samples")
     length = windows[0].stop - windows[0].start
     bytes_each = length * np.dtype(np.float64).itemsize * _COPIES
     at_once = max(1, load_params().memory_limit // _SHARE // bytes_each)
     groups = [positions[first : first + at_once] for first in range(0, len(positions), at_once)]
-    surveyed = [_survey_group(signals, group, windows, segment, hertz) for group in groups]
-    densities = np.concatenate([power for _, power, *_ in surveyed])
-    rms = np.sqrt(np.concatenate([variance for *_, variance, _ in surveyed]))
-    line_noise = np.sqrt(np.concatenate([line_power for *_, line_power in surveyed], axis=1))
+    surveyed = [_survey_group(signals, group, windows, segment) for group in groups]
+    densities = np.concatenate([power for _, power, _ in surveyed])
+    rms = np.sqrt(np.concatenate([variance for *_, variance in surveyed]))
     plural = f"{len(windows)} windows" if len(windows) > 1 else "1 window"
-    seconds = length / float(signals.rate)
-    text = f"{plural} of {seconds:.3g} s"
-    return _Survey(surveyed[0][0], densities, rms, line_noise, spectra.PEAK_BINS / seconds, text)
+    return _Survey(surveyed[0][0], densities, rms, f"{plural} of {length / float(signals.rate):.3g} s")
 
 
 def _survey_group(
-    signals: _Signals, group: Positions, windows: Sequence[slice], segment: int, hertz: Sequence[float]
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return the frequencies, and averages over the windows: density, variance and line power of each electrode."""
-    averaged: list[tuple[Floats, Floats, Floats]] = []
+    signals: _Signals, group: Positions, windows: Sequence[slice], segment: int
+) -> tuple[Floats, Floats, Floats]:
+    """Return the frequencies, and averages over the windows: density and variance of each electrode."""
+    averaged: list[tuple[Floats, Floats]] = []
     for window in windows:
         microvolts = signals.read(group, window)
         frequencies, power = spectra.density(microvolts, float(signals.rate), segment)
-        averaged.append((power, microvolts.var(axis=1), _line_power(microvolts, float(signals.rate), hertz)))
-    powers, variances, line_powers = zip(*averaged, strict=True)
-    return frequencies, np.mean(powers, axis=0), np.mean(variances, axis=0), np.mean(line_powers, axis=0)
+        averaged.append((power, microvolts.var(axis=1)))
+    powers, variances = zip(*averaged, strict=True)
+    return frequencies, np.mean(powers, axis=0), np.mean(variances, axis=0)
 
 
-def _line_power(microvolts: Floats, rate: float, hertz: Sequence[float]) -> Floats:
-    """Return the power of the mains in a window, taken as one segment, which tells it best from what is beside it."""
-    frequencies, power = spectra.density(microvolts, rate, microvolts.shape[1])
-    squares: Floats = np.stack([spectra.line_rms(frequencies, power, frequency) ** 2 for frequency in hertz])
-    return squares
-
-
-def _neighbour_correlation(signals: _Signals, mask: MaskTable) -> Floats:
-    """Return the mean correlation of each site with the neighbours in its row and column that are kept."""
-    pairs = neighbours.neighbour_pairs(mask.site_row, mask.site_column)
-    correlations = neighbours.pair_correlations(_pieces(signals, len(mask)), pairs)
-    return neighbours.mean_over_neighbours(pairs, correlations, mask.keep)
-
-
-def _pieces(signals: _Signals, n_sites: int) -> Iterator[Floats]:
-    """Yield the windows of all sites in pieces of `_PIECE` samples, read as many at a time as the limit holds."""
-    everything = np.arange(n_sites)
-    bytes_each = _PIECE * n_sites * np.dtype(np.float64).itemsize * _COPIES
-    length = max(1, load_params().memory_limit // _SHARE // bytes_each) * _PIECE
-    for window in signals.windows():
-        for start in range(window.start, window.stop, length):
-            microvolts = signals.read(everything, slice(start, min(start + length, window.stop)))
-            for first in range(0, microvolts.shape[1], _PIECE):
-                yield microvolts[:, first : first + _PIECE]
-
-
-def _line_maps(
-    surveys: tuple[_Survey, _Survey], hertz: tuple[float, ...], keep: npt.NDArray[np.bool_], mirror: str
-) -> list[SiteMap]:
+def _line_maps(mask: MaskTable, to_microvolts: float, after: _Signals, mirror: str) -> list[SiteMap]:
     """Return the line noise at the declared frequency, raw and mirrored; or of the raw signal at each that there is."""
-    raw, mirrored = (survey.line_noise for survey in surveys)
-    cases = [(f"{frequency:g} Hz, raw", noise) for frequency, noise in zip(hertz, raw, strict=True)]
+    hertz = _line_frequencies(mask)
+    cases = [(f"{frequency} Hz, raw", mask.numbers[_line_name(frequency)] * to_microvolts) for frequency in hertz]
     if len(hertz) == 1:
-        cases.append((f"{hertz[0]:g} Hz, {mirror}", mirrored[0]))
-    highest = max(colour_limits(noise, keep, (0.0, None))[1] for _, noise in cases)
+        cases.append((f"{hertz[0]} Hz, {mirror}", _line_noise(after, len(mask))[MAINS_HZ.index(hertz[0])]))
+    highest = max(colour_limits(noise, mask.keep, (0.0, None))[1] for _, noise in cases)
     return [
         SiteMap(f"Line noise at {case}", "RMS (µV)", noise, colours="magma", limits=(0.0, highest))
         for case, noise in cases
     ]
+
+
+def _line_noise(signals: _Signals, n_sites: int) -> Floats:
+    """Return the RMS of each site at each of `MAINS_HZ` over the windows, measured as the scan does."""
+    mains = Mains(n_sites, float(signals.rate), _BLOCK)
+    # BLAS on more threads could split its sums, and so change their last bits.
+    with threadpool_limits(1, user_api="blas"):
+        for frames in _blocks(signals, n_sites):
+            mains.update(frames, frames.mean(axis=0))
+    return mains.result()
+
+
+def _blocks(signals: _Signals, n_sites: int) -> Iterator[Floats]:
+    """Yield the windows of all sites, (frames, sites) in blocks of `_BLOCK`, as many as fill whole tiles of `Mains`.
+
+    They are read as many at a time as the memory limit holds.
+    """
+    everything, tile = np.arange(n_sites), blocks_per_tile(float(signals.rate), _BLOCK) * _BLOCK
+    bytes_each = _BLOCK * n_sites * np.dtype(np.float64).itemsize * _COPIES
+    at_once = max(1, load_params().memory_limit // _SHARE // max(1, bytes_each)) * _BLOCK
+    for window in signals.windows():
+        stop = window.stop - (window.stop - window.start) % tile
+        for start in range(window.start, stop, at_once):
+            microvolts = signals.read(everything, slice(start, min(start + at_once, stop)))
+            for first in range(0, microvolts.shape[1], _BLOCK):
+                yield np.ascontiguousarray(microvolts[:, first : first + _BLOCK].T)
 
 
 def _spectra(surveys: tuple[_Survey, _Survey], mask: MaskTable, facts: MirrorFacts) -> Spectra:
@@ -276,6 +271,7 @@ def _traces(
     shown = _spread_over_array(mask, table.pitch_mm or (1.0, 1.0))
     labels = tuple(f"{mask.site_row[site]}, {mask.site_column[site]}" for site in shown)
     settling = _settling(after, facts)
+    gaps = [float(first / before.rate) for first, _ in before.gap_free[1:]]
 
     def stretch(title: str, signals: _Signals, window: slice, shaded: Sequence[tuple[float, float]]) -> Traces:
         begin, end = float(window.start / signals.rate), float(window.stop / signals.rate)
@@ -288,6 +284,7 @@ def _traces(
             rising=rising[(rising >= begin) & (rising < end)],
             falling=falling[(falling >= begin) & (falling < end)],
             settling=_overlaps(shaded, begin, end),
+            gaps=tuple(gap for gap in gaps if begin < gap < end),
         )
 
     window = _stretch(rising, after.rate, after.n_samples)
@@ -302,56 +299,49 @@ def _traces(
 
 
 def _settling(after: _Signals, facts: MirrorFacts) -> list[tuple[float, float]]:
-    """Return the seconds from and until which the padding of the filter shows."""
-    settling, length = float(facts.settling_samples / after.rate), float(after.n_samples / after.rate)
-    return [(0.0, min(settling, length)), (max(0.0, length - settling), length)] if settling else []
+    """Return the seconds from and until which the padding of the filter shows: at both ends of what has no gap."""
+    settling = facts.settling_samples
+    ends = [
+        interval
+        for first, stop in after.gap_free
+        for interval in ((first, min(first + settling, stop)), (max(first, stop - settling), stop))
+    ]
+    return [(float(begin / after.rate), float(end / after.rate)) for begin, end in ends if begin < end]
 
 
-def _timeline(raw: Path, before: _Signals, events: EventsTable, facts: MirrorFacts) -> Timeline:
+def _timeline(before: _Signals, after: _Signals, events: EventsTable, facts: MirrorFacts) -> Timeline:
     length = float(before.n_samples / before.rate)
-    settling = float(facts.settling_samples / facts.rate)
     return Timeline(
         seconds=length,
         lines=[
             Line(column, found["note"], events.rising[column] / float(before.rate) if column in events.rising else None)
             for column, found in events.facts.items()
         ],
-        parts=_parts(raw, before.rate),
-        settling=_overlaps([(0.0, settling), (length - settling, length)], 0.0, length),
+        parts=[(float(segment.first_sample / before.rate), segment.part) for segment in before.segments],
+        settling=_overlaps(_settling(after, facts), 0.0, length),
     )
 
 
-def _parts(raw: Path, rate: Fraction) -> list[tuple[float, str]]:
-    """Return when each part of a recording begins, in seconds, and the name of its file."""
-    with open_hdf5(raw) as file:
-        if layout.SEGMENTS not in file:
-            return []
-        segments = file[layout.SEGMENTS][()]
-    return [(float(first / rate), part.decode()) for first, part in segments[["first_sample", "part"]].tolist()]
-
-
 def _captions(
-    surveys: tuple[_Survey, _Survey],
-    hertz: tuple[float, ...],
-    mask: MaskTable,
-    table: ChannelTable,
-    facts: MirrorFacts,
+    surveys: tuple[_Survey, _Survey], mask: MaskTable, table: ChannelTable, facts: MirrorFacts
 ) -> dict[str, str]:
     """Say of each figure what it shows, with the settings that were used."""
     made = f"{facts.rate_text}, band-pass {facts.filter_text}, notches {facts.notch_text}, reference "
     made += f"{facts.reference_text}, {facts.row_text}"
     thresholds = ", ".join(f"{name} {value:g}" for name, value in mask.header["thresholds"].items())
-    lines = " and ".join(f"{frequency:g}" for frequency in hertz)
-    declared = "as declared" if len(hertz) == 1 else "no line_frequency is declared, so both are shown"
+    hertz = _line_frequencies(mask)
+    lines = " and ".join(f"{frequency}" for frequency in hertz)
+    declared = f"as declared; mirror of {surveys[1].windows}"
+    if len(hertz) > 1:
+        declared = "no line_frequency is declared, so both are shown, and no site is masked by them"
     rows, columns = table.grid
     return {
         "maps": (
             f"The {rows} x {columns} array, row 0 on top; masked sites are crossed, places without a channel hatched, "
-            f"and colours span the kept sites. RMS about the mean: raw of all samples, mirror {facts.name} of "
-            f"{surveys[1].windows}. Line noise: RMS within {surveys[0].line_width:.3g} Hz of {lines} Hz ({declared}) "
-            f"that stands out of the spectrum beside it, of {surveys[0].windows}, without harmonics. Correlation: mean "
-            "of a site's Pearson correlations with the kept sites next to it in its row and column, in the mirror, "
-            f"{surveys[1].windows}. "
+            "and colours span the kept sites. Raw numbers are of all samples, and are those that the automatic rule "
+            f"goes by (mask.tsv). RMS about the mean: mirror {facts.name} of {surveys[1].windows}. Line noise: RMS at "
+            f"{lines} Hz ({declared}), without harmonics, averaged over tiles of 1 to 2 s. Correlation: median over "
+            "the up to eight sites around a site, of changes at 1 to 9 Hz. "
             f"Mask: {descriptions.sites_text(mask)}; automatic rule with {thresholds}."
         ),
         "spectra": (
@@ -368,7 +358,8 @@ def _captions(
         "triggers": (
             "Rising edges of the BNC lines, found at the recording's full rate "
             f"({descriptions.rate_text(facts.rate * facts.ratio)}) before any filter; dashed: where a part of the "
-            "recording ends and the next begins; shaded: where the filter of the mirror settles."
+            "recording ends and the next begins; shaded: where the filter of the mirror settles, at both ends of the "
+            "recording and on both sides of a gap."
         ),
     }
 
@@ -424,9 +415,11 @@ def _facts(
     acquisition = recording.acquisition
     length = descriptions.length_text(recording.n_samples, acquisition.rate)
     optional = [
+        ("gaps", descriptions.gaps_text(recording.segments, acquisition.rate)),
+        ("cropped", descriptions.cropped_text(acquisition.cropped)),
         ("bad samples", descriptions.bad_samples_text(n_nonfinite)),
         ("overrides", descriptions.overrides_text(acquisition.overrides)),
-        ("notes", "; ".join(acquisition.notes)),
+        ("notes", "; ".join([*acquisition.notes, *descriptions.diagnostics_texts(mask)])),
     ]
     return [
         ("raw", f"{descriptions.rate_text(acquisition.rate)}, {length}, {acquisition.n_channels} channels"),

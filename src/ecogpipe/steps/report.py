@@ -26,7 +26,7 @@ from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
 from ecogpipe.steps.scan import read_numbers
 
-REVISION: int = 3
+REVISION: int = 4
 
 _PAGE_ENDING = "_qc.png"
 
@@ -196,6 +196,7 @@ class _Recording:
     length: str
     lines: Sequence[str]
     remarks: Sequence[str]
+    diagnostics: Sequence[str]
     time: str
     memory: str
     thumbnail: _Thumbnail
@@ -219,6 +220,7 @@ def _recording(result: _Results, page_folder: Path, small: bool) -> _Recording:
         length=descriptions.length_text(result.n_samples, acquisition.rate),
         lines=[_short_line(column, result.events) for column in result.events.facts],
         remarks=_remarks(result),
+        diagnostics=descriptions.diagnostics_texts(result.mask),
         time=_duration(result.cost.seconds) if result.cost.seconds else "",
         memory=f"{result.cost.megabytes:.0f} MB" if result.cost.megabytes else "",
         thumbnail=_thumbnail(result),
