@@ -14,8 +14,9 @@ import yaml
 from ecogpipe.calibration import calibrate
 from ecogpipe.cli import main
 from ecogpipe.cli.commands import read_study
-from ecogpipe.forecast import Rates, report_bytes
+from ecogpipe.forecast import Rates, report_bytes, run_config_bytes
 from ecogpipe.planning import plan_recording
+from ecogpipe.steps.report import report
 from ecogpipe.verification import verify_recording, verify_report
 
 LINKED, COPIED = ("demo/2018-01-01_active/test_001", "demo/2018-01-01_active/test_002")
@@ -157,11 +158,19 @@ class TestPlan:
             assert set(plan.outputs) == {path.name for path in folder.iterdir()}
             assert plan.bytes_out == pytest.approx(sum(path.stat().st_size for path in folder.iterdir()), rel=0.05)
             assert plan.missing_bytes(folder) == 0
-        assert report_bytes(2) == pytest.approx((study.results / "report.html").stat().st_size, rel=0.2)
+        for name, size in (("report.html", report_bytes(2, 1)), ("run_config.yaml", run_config_bytes(2))):
+            assert size == pytest.approx((study.results / name).stat().st_size, rel=0.2)
+
+    @pytest.mark.parametrize("n_recordings", [1, 40])
+    def test_the_report_of_a_small_and_a_large_study(self, demo: Path, tmp_path: Path, n_recordings: int) -> None:
+        folder = demo / "results" / LINKED
+        folders = {f"s{number}/day/{folder.name}": folder for number in range(n_recordings)}
+        page = report(folders, tmp_path / "report.html", mirrors=["Fs1000"], title="")
+        assert report_bytes(n_recordings, 1) == pytest.approx(page.stat().st_size, rel=0.2)
 
     def test_every_job_gets_what_it_takes_and_not_twice_as_much(self, demo: Path) -> None:
         measured = list(peaks(demo))
-        assert len(measured) == 2 * 7 + 1
+        assert len(measured) == 2 * 7 + 2
         assert [job for job in measured if not job[1] <= job[2] <= 2 * job[1]] == []
 
     def test_the_memory_of_a_recording_is_that_of_its_largest_job(self, demo: Path) -> None:

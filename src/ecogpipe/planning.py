@@ -1,14 +1,13 @@
 """What a recording will cost, from the headers of its files and a look at a few of its samples."""
 
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import deflate
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 
 from ecogpipe import forecast
 from ecogpipe.datasource.buffers import open_hdf5
@@ -22,6 +21,8 @@ from ecogpipe.steps.mirror_settings import MirrorSettings
 
 _SAMPLED_FRAMES = 8192
 _ANY_HEADER = 1e12
+_EDGES_PER_SECOND = 2
+"""Of each digital line: a pulse every second, as nobody has looked."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,13 @@ def plan_recording(
         **{f"qc {name}": f"{recording.recording}_{name}_qc.png" for name in mirrors},
     }
     steps = {job.partition(" ")[0] for job in sizes}
+    lowest_ratio = min(mirror.ratio for mirror in mirrors.values())
     return RecordingPlan(
         name=recording.full_name,
         bytes_in=facts.file_bytes,
         outputs={names[job]: size for job, size in sizes.items()},
         scratch_bytes=max(forecast.scratch_bytes(facts, mirror) for mirror in mirrors.values()),
-        memory={step: forecast.memory_bytes(step, facts) for step in steps},
+        memory={step: forecast.memory_bytes(step, facts, lowest_ratio) for step in steps},
         seconds=_seconds_by_step(list(sizes), facts, rates, mirrors),
     )
 
@@ -125,14 +127,17 @@ def _facts(recording: Recording, headers: list[Header], user_tables: Path | None
         set_up = recording.daq, recording.headstage, recording.electrode
         rows, columns = load_wiring(*set_up, user_tables=user_tables).grid
         n_electrodes = rows * columns
+    n_samples = sum(header.n_samples for header in headers)
+    n_digital = sum(line.kind != "analog" for line in recording.bnc)
     return Facts(
         storage=_storage(headers[0]),
         file_bytes=sum(header.path.stat().st_size for header in headers),
         n_channels=acquisition.n_channels,
         n_electrodes=n_electrodes,
         n_lines=acquisition.n_rows * acquisition.n_bncs,
-        n_samples=sum(header.n_samples for header in headers),
+        n_samples=n_samples,
         item_bytes=headers[0].dtype.itemsize,
+        n_edges=round(n_digital * _EDGES_PER_SECOND * n_samples / acquisition.rate),
     )
 
 
@@ -164,8 +169,8 @@ def _sample_packing(header: Header, facts: Facts, compression: str) -> Packing:
     samples = _sample(header)
     lines = samples[facts.n_channels - facts.n_lines :]
     return Packing(
-        raw=_packed_share(samples, lambda shuffled: zlib.compress(shuffled, 1)) if compression == "gzip" else 1.0,
-        lines=_packed_share(lines, lambda shuffled: isal_zlib.compress(shuffled, 1)) if len(lines) else 1.0,
+        raw=_packed_share(samples) if compression == "gzip" else 1.0,
+        lines=_packed_share(lines) if len(lines) else 1.0,
     )
 
 
@@ -181,6 +186,6 @@ def _sample(header: Header) -> npt.NDArray[Any]:
         return np.ascontiguousarray(dataset[frames].T if part.time_first else dataset[:, frames])
 
 
-def _packed_share(samples: npt.NDArray[Any], pack: Callable[[bytes], bytes]) -> float:
+def _packed_share(samples: npt.NDArray[Any]) -> float:
     shuffled = samples.view(np.uint8).reshape(-1, samples.dtype.itemsize).T.tobytes()
-    return len(pack(shuffled)) / len(shuffled)
+    return len(deflate.zlib_compress(shuffled, 1)) / len(shuffled)
