@@ -46,7 +46,7 @@ def calibrate(path: Path) -> Rates:
     Parameters
     ----------
     path
-        A small JSON file beside the results. A few seconds of measuring go into it; the folder's disk is the one
+        A small JSON file beside the results. Some ten seconds of measuring go into it; the folder's disk is the one
         that is timed.
     """
     known = _read(path)

@@ -23,7 +23,7 @@ def add_parser(commands: Commands) -> None:
         "plan",
         help="forecast what the study takes of disk, memory and time, and whether it fits",
         description="Reads the headers of all raw files, and forecasts for each recording and for the study what comes "
-        "in, what goes out, scratch, peak memory and minutes. The first time, a few seconds are spent to measure this "
+        "in, what goes out, scratch, peak memory and minutes. The first time, some ten seconds go into measuring this "
         "machine; the figures are kept in results/calibration.json. The exit status is 0 where all of it fits.",
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="study folder (default: this one)")
