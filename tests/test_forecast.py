@@ -27,6 +27,18 @@ class TestMemory:
             job = forecast.memory_bytes(step, HOUR)
             assert forecast.memory_limit(step, job) < job - 100 * MB
 
+    def test_a_mirror_at_a_higher_rate_takes_more(self) -> None:
+        assert forecast.memory_bytes("mirror", HOUR, ratio=1) > 1.4 * forecast.memory_bytes("mirror", HOUR, ratio=5)
+
+    def test_where_only_sizes_are_known_samples_count_as_the_short_ones_that_take_most(self) -> None:
+        guessed = Facts.from_size("copied", HOUR.file_bytes, is_packed=False)
+        doubles = Facts("copied", HOUR.file_bytes, 96, 64, 16, HOUR.n_samples // 4, item_bytes=8)
+        known = [forecast.memory_bytes("mirror", facts) for facts in (HOUR, doubles)]
+        assert known[1] < known[0] == pytest.approx(forecast.memory_bytes("mirror", guessed), rel=0.01)
+
+    def test_the_report_of_a_large_study_opens_no_page(self) -> None:
+        assert forecast.report_memory_bytes(13, 1) < forecast.report_memory_bytes(12, 1)
+
     def test_more_memory_for_a_job_raises_the_limit(self) -> None:
         assert forecast.memory_limit("mirror", 4_000 * MB) > 2_000 * MB
 
@@ -40,6 +52,24 @@ class TestDisk:
     def test_a_mirror_is_float32_of_all_rows_and_the_lines_again(self) -> None:
         size = forecast.output_bytes(HOUR, {"low": MIRROR}, Packing())["mirror low"]
         assert size == pytest.approx((96 + 16) * 3_600_000 * 4, rel=0.001)
+
+    def test_a_scan_holds_how_alike_all_channels_are_that_are_no_lines(self) -> None:
+        without_lines = Facts("copied", HOUR.file_bytes, 1080, 1008, 0, n_samples=10, item_bytes=2)
+        numbers = 12 * 8 * 1080
+        assert forecast.output_bytes(without_lines, {}, Packing())["scan"] == pytest.approx(
+            1080**2 * 4 + numbers, rel=0.01
+        )
+
+    def test_an_edge_has_a_column_for_every_mirror(self) -> None:
+        pulses = Facts("copied", HOUR.file_bytes, 96, 64, 16, HOUR.n_samples, item_bytes=2, n_edges=1000)
+        few, many = (
+            forecast.output_bytes(pulses, {str(number): MIRROR for number in range(n)}, Packing())["extract_events"]
+            for n in (1, 3)
+        )
+        assert 10_000 < many - few < 20_000
+
+    def test_the_report_of_a_large_study_holds_no_pictures(self) -> None:
+        assert forecast.report_bytes(13, 2) < forecast.report_bytes(2, 2) < forecast.report_bytes(12, 2)
 
     def test_scratch_is_float64_of_the_electrodes_where_a_filter_runs_twice(self) -> None:
         assert forecast.scratch_bytes(HOUR, MIRROR) == 64 * 3_600_000 * 8

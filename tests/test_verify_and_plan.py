@@ -8,14 +8,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import yaml
+from nptdms import ChannelObject, GroupObject, TdmsWriter
 
 from ecogpipe.calibration import calibrate
 from ecogpipe.cli import main
 from ecogpipe.cli.commands import read_study
-from ecogpipe.forecast import Rates, report_bytes
+from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
+from ecogpipe.forecast import Rates, report_bytes, run_config_bytes
+from ecogpipe.layout import gap_free_ranges, read_acquisition, read_segments
 from ecogpipe.planning import plan_recording
+from ecogpipe.steps.extract_events import extract_events
+from ecogpipe.steps.ingest import ingest
+from ecogpipe.steps.map_channels import map_channels
+from ecogpipe.steps.mask_channels import mask_channels
+from ecogpipe.steps.mirror import mirror_recording
+from ecogpipe.steps.qc import qc
+from ecogpipe.steps.report import report
+from ecogpipe.steps.scan import scan
 from ecogpipe.verification import verify_recording, verify_report
 
 LINKED, COPIED = ("demo/2018-01-01_active/test_001", "demo/2018-01-01_active/test_002")
@@ -141,6 +153,65 @@ class TestVerify:
         assert f"so {tmp_path} is no study; name the study folder" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a recording in two parts, an hour apart, of which the second one is truncated."""
+    folder = tmp_path_factory.mktemp("interrupted") / "rec"
+    files = [folder.parent / f"part{number}.tdms" for number in range(2)]
+    samples = np.random.default_rng(0).standard_normal((2, 8, 3000))
+    properties = {"SamplingRate": 4000.0, "nrRows": 4, "nrColumns": 2, "nrBNCs": 0, "OverSampling": 1}
+    for hour, (file, rows) in enumerate(zip(files, samples, strict=True)):
+        started = {"wf_start_time": np.datetime64(f"2020-01-01T0{hour}:00:00.000000")}
+        with TdmsWriter(str(file)) as writer:
+            for second in range(3):
+                some = rows[:, second * 1000 : (second + 1) * 1000]
+                writer.write_segment(
+                    [
+                        GroupObject("g", properties),
+                        *(ChannelObject("g", f"{n}", row, started) for n, row in enumerate(some)),
+                    ]
+                )
+    with files[1].open("r+b") as last:
+        last.truncate(files[1].stat().st_size - 20_000)
+    raw, scanned, channels, mask = (folder / name for name in ("raw.h5", "scan.h5", "channels.tsv", "mask.tsv"))
+    ingest(files, raw, declared={"gaps": "allow", "units": "V"}, clock_tolerance_ppm=100)
+    scan(raw, scanned)
+    map_channels(raw, channels, daq="passthru", headstage="", electrode="", declared={"gain": 10.0})
+    mask_channels(scanned, channels, mask, recording="rec", manual=None, automatic=AUTOMATIC_DEFAULTS)
+    extract_events(scanned, channels, folder / "events.tsv", minimum_step=0.5)
+    settings = {"ratio": 3, "bandpass": [2, 100]}
+    mirror = mirror_recording(raw, channels, mask, folder / "rec_low.h5", name="low", settings=settings)
+    qc(raw, channels, mask, scanned, folder / "events.tsv", mirror, folder / "rec_low_qc.png", title="rec")
+    return folder
+
+
+class TestGaps:
+    def found(self, folder: Path) -> list[str]:
+        findings = verify_recording(folder, ["low"])
+        return [f"{finding.path.name}: {finding.text}" for finding in findings if finding.is_fault]
+
+    @pytest.fixture
+    def moved(self, interrupted: Path, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(interrupted.parent, tmp_path / "moved")) / interrupted.name
+
+    def test_a_recording_with_a_gap_and_a_truncated_part_is_what_it_claims(self, moved: Path) -> None:
+        with h5py.File(moved / "raw.h5") as file:
+            assert len(gap_free_ranges(read_segments(file))) == 2
+            assert len(read_acquisition(file).cropped) == 1
+        assert self.found(moved) == []
+
+    @pytest.mark.parametrize(
+        ("name", "found"),
+        [("raw.h5", "its /segments and the gaps between them are not those of"), ("rec_low.h5", "its /segments are")],
+    )
+    def test_a_gap_that_was_removed(self, moved: Path, name: str, found: str) -> None:
+        with h5py.File(moved / name, "r+") as file:
+            segments = file["segments"][()]
+            segments["after_gap"][1] = False
+            file["segments"][...] = segments
+        assert any(fault.startswith(f"{name}: {found}") for fault in self.found(moved))
+
+
 def peaks(study: Path) -> Iterator[tuple[str, float, float]]:
     """Log, measured peak and memory asked for of every job, in MB."""
     for log in sorted((study / "logs").rglob("*.log")):
@@ -157,11 +228,19 @@ class TestPlan:
             assert set(plan.outputs) == {path.name for path in folder.iterdir()}
             assert plan.bytes_out == pytest.approx(sum(path.stat().st_size for path in folder.iterdir()), rel=0.05)
             assert plan.missing_bytes(folder) == 0
-        assert report_bytes(2) == pytest.approx((study.results / "report.html").stat().st_size, rel=0.2)
+        for name, size in (("report.html", report_bytes(2, 1)), ("run_config.yaml", run_config_bytes(2))):
+            assert size == pytest.approx((study.results / name).stat().st_size, rel=0.2)
+
+    @pytest.mark.parametrize("n_recordings", [1, 40])
+    def test_the_report_of_a_small_and_a_large_study(self, demo: Path, tmp_path: Path, n_recordings: int) -> None:
+        folder = demo / "results" / LINKED
+        folders = {f"s{number}/day/{folder.name}": folder for number in range(n_recordings)}
+        page = report(folders, tmp_path / "report.html", mirrors=["Fs1000"], title="")
+        assert report_bytes(n_recordings, 1) == pytest.approx(page.stat().st_size, rel=0.2)
 
     def test_every_job_gets_what_it_takes_and_not_twice_as_much(self, demo: Path) -> None:
         measured = list(peaks(demo))
-        assert len(measured) == 2 * 7 + 1
+        assert len(measured) == 2 * 7 + 2
         assert [job for job in measured if not job[1] <= job[2] <= 2 * job[1]] == []
 
     def test_the_memory_of_a_recording_is_that_of_its_largest_job(self, demo: Path) -> None:

@@ -14,17 +14,24 @@ from typing import Any
 
 import h5py
 import numpy as np
+import yaml
 
 from ecogpipe.forecast import Rates
 from ecogpipe.outputs import to_json, whole_file
 from ecogpipe.params import override
+from ecogpipe.settings import config_folder
+from ecogpipe.steps.extract_events import extract_events
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
+from ecogpipe.steps.mask_channels import mask_channels
 from ecogpipe.steps.mirror import mirror_recording
+from ecogpipe.steps.qc import qc
+from ecogpipe.steps.report import report
 from ecogpipe.steps.scan import scan
 
 _N_ROWS, _N_COLUMNS, _RATE, _SECONDS, _RATIO = 8, 12, 5000, 15, 5
 _GRID = 20 / 2**16
+_NAME = "calibration"
 _THREADS = 2
 """Of the rules that take long."""
 
@@ -39,7 +46,7 @@ def calibrate(path: Path) -> Rates:
     Parameters
     ----------
     path
-        A small JSON file beside the results. A few seconds of measuring go into it; the folder's disk is the one
+        A small JSON file beside the results. Some ten seconds of measuring go into it; the folder's disk is the one
         that is timed.
     """
     known = _read(path)
@@ -63,6 +70,7 @@ def measure(folder: Path) -> Rates:
         n_bytes = n_values * 8
         scanned, low, filtered = _time_steps(plain, place / "a")
         scanned_packed, low_packed, _ = _time_steps(packed, place / "b")
+        drawn, shown = _time_drawing(place / "a")
         return Rates(
             start=_seconds(_start_python),
             read=_seconds_to_read(place / "file", _MEGABYTES_TO_READ) / (_MEGABYTES_TO_READ * 1e6),
@@ -72,6 +80,8 @@ def measure(folder: Path) -> Rates:
             decimate=low / n_bytes,
             decimate_packed=low_packed / n_bytes,
             filter=max(0.0, filtered - low) / (n_values / _RATIO),
+            draw=drawn,
+            show=shown,
         )
 
 
@@ -83,7 +93,8 @@ def _time_steps(path: Path, folder: Path) -> tuple[float, float, float]:
 
     def mirror(name: str, band: list[int] | None) -> Callable[[], Any]:
         settings = {**_MIRROR, "bandpass": band}
-        return lambda: mirror_recording(raw, channels, None, folder / f"{name}.h5", name=name, settings=settings)
+        path = folder / f"{_NAME}_{name}.h5"
+        return lambda: mirror_recording(raw, channels, None, path, name=name, settings=settings)
 
     scan(raw, folder / "warm.h5")
     return (
@@ -93,9 +104,25 @@ def _time_steps(path: Path, folder: Path) -> tuple[float, float, float]:
     )
 
 
+def _time_drawing(folder: Path) -> tuple[float, float]:
+    """Return the seconds of a quality page, and of a report that holds it, of what `_time_steps` made."""
+    config = yaml.safe_load((config_folder() / "config.yaml").read_text(encoding="utf-8"))
+    raw, channels, mask, scanned, events = (
+        folder / name for name in ("raw.h5", "channels.tsv", "mask.tsv", "scan.h5", "events.tsv")
+    )
+    mask_channels(scanned, channels, mask, recording=_NAME, manual=None, automatic=config["masks"]["automatic"])
+    extract_events(scanned, channels, events, **config["events"])
+    mirror, page = folder / f"{_NAME}_band.h5", folder / f"{_NAME}_band_qc.png"
+    return (
+        _seconds(lambda: qc(raw, channels, mask, scanned, events, mirror, page, title=_NAME)),
+        _seconds(lambda: report({_NAME: folder}, folder / "report.html", mirrors=["band"], title=_NAME)),
+    )
+
+
 def _write_recording(path: Path, filters: dict[str, Any]) -> None:
     n_channels, n_samples = _N_ROWS * _N_COLUMNS, _RATE * _SECONDS
     noise = np.random.default_rng(0).standard_normal((n_samples, n_channels))
+    noise += np.sin(np.linspace(0, 30 * _SECONDS, n_samples))[:, np.newaxis]
     with h5py.File(path, "w") as file:
         chunks = {"chunks": (2048, n_channels)} if filters else {}
         file.create_dataset("data", data=np.round(noise / 10 / _GRID) * _GRID, **chunks, **filters)

@@ -22,12 +22,12 @@ _PROGRAM = {
     "missing_files": 95 * MB,
     "ingest": 110 * MB,
     "map_channels": 95 * MB,
-    "mask_channels": 95 * MB,
+    "mask_channels": 150 * MB,
     "extract_events": 150 * MB,
     "scan": 150 * MB,
     "mirror": 150 * MB,
-    "qc": 200 * MB,
-    "report": 200 * MB,
+    "qc": 190 * MB,
+    "report": 190 * MB,
 }
 """The interpreter and the libraries that each step imports."""
 
@@ -37,22 +37,47 @@ _MOST_SIGNALS = 200 * MB
 _LEAST_LIMIT = 144 * MB
 """Memory limit that every job has: it holds blocks of any known array, and small recordings do not fill it."""
 
-_LIMIT_SHARE = 0.8
+_LIMIT_SHARE = 0.9
 """Of the memory that is not the program's; the rest is for buffers of the codecs and what NumPy does in between."""
 
 _UNPACKED = 3
 """Bytes of signals in a byte of a packed file, where nobody has looked."""
 
-_LOADED_COPIES = 2.6
-_PAGE_COPIES_BYTES = 3 * MB
+_LOADED_COPIES = 2.3
+
+_AT_ONCE_BYTES = 32 * MB
+"""Of samples in a block of the mirror, which holds one, reads the next, and filters and writes in float64."""
+
+_IN_FLOAT64, _AT_NEW_RATE = 0.66, 2.5
+"""Blocks in float64 that the mirror holds beside: at the rate of the recording, and at its own."""
+
+_STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 75 * MB, 25_000
+"""What else the mirror holds, and what its stages keep of each channel from block to block."""
+
+_COUNT_BYTES = 2
+"""Of a sample that is a count of the converter: the shortest ones, which grow most in float64."""
+
+_PAGE_PIXELS_BYTES = 80 * MB
+_PAGE_COPIES_BYTES = 2 * MB
+_FOLDED_COPIES_BYTES = 150_000
 _RUNNER = 300 * MB
 """The Snakemake that a cluster starts in each job, and the one that starts it."""
 
+_USUAL_RATIO = 5
+_EDGES_OVER_SCAN = 2
+"""Finding edges on lines takes longer than to scan those lines."""
+
 _PATIENCE = 10
 _FLOAT32, _FLOAT64 = 4, 8
-_NUMBERS = 8
-_PAGE_BYTES = 650_000
-_IN_BASE64 = 4 / 3
+_NUMBERS = 12
+_PAGE_BYTES = 1_220_000
+
+_HELD_RECORDINGS = 12
+"""Recordings up to which a report holds its pictures; beyond, it links to them."""
+
+_HELD_PAGE_BYTES = 750_000
+_FOLDED_BYTES = 6_500
+_EVENT_BYTES, _EVENT_BYTES_OF_MIRROR = 50, 8
 
 
 @dataclass(frozen=True)
@@ -71,6 +96,10 @@ class Facts:
         Frames.
     item_bytes : int
         Of a sample.
+    n_edges : int
+        Edges to expect on its trigger lines.
+    is_guess : bool
+        Whether nothing but the size of the files is known.
     """
 
     storage: Storage
@@ -80,6 +109,8 @@ class Facts:
     n_lines: int
     n_samples: int
     item_bytes: int
+    n_edges: int = 0
+    is_guess: bool = False
 
     @property
     def n_values(self) -> int:
@@ -95,7 +126,7 @@ class Facts:
     def from_size(cls, storage: Storage, file_bytes: int, is_packed: bool) -> "Facts":
         """Guess from the size of the files alone, as if all of it were one electrode in float64."""
         n_samples = file_bytes * (_UNPACKED if is_packed else 1) // _FLOAT64
-        return cls(storage, file_bytes, 1, 1, 0, n_samples, _FLOAT64)
+        return cls(storage, file_bytes, 1, 1, 0, n_samples, _FLOAT64, is_guess=True)
 
 
 @dataclass(frozen=True)
@@ -122,6 +153,8 @@ class Rates:
         For a sample of an electrode at the lower rate.
     draw : float
         To draw a quality page.
+    show : float
+        To put a quality page into a report that holds it.
     """
 
     start: float = 2.0
@@ -132,7 +165,8 @@ class Rates:
     decimate: float = 2e-9
     decimate_packed: float = 3e-9
     filter: float = 4e-8
-    draw: float = 3.0
+    draw: float = 3.5
+    show: float = 1.5
 
 
 @dataclass(frozen=True)
@@ -143,14 +177,19 @@ class MirrorPlan:
     uses_scratch: bool
 
 
-def memory_bytes(step: str, facts: Facts) -> int:
-    """Return the memory that the job of a step needs; at least what it takes, and not twice as much."""
-    return _PROGRAM[step] + _held_bytes(step, facts)
+def memory_bytes(step: str, facts: Facts, ratio: int = _USUAL_RATIO) -> int:
+    """Return the memory that the job of a step needs; at least what it takes, and not twice as much.
+
+    `ratio` is that of a mirror.
+    """
+    return _PROGRAM[step] + (_held_by_mirror(facts, ratio) if step == "mirror" else _held_bytes(step, facts))
 
 
-def report_memory_bytes(n_pages: int) -> int:
-    """Return the memory that the report of so many quality pages needs."""
-    return _PROGRAM["report"] + n_pages * _PAGE_COPIES_BYTES
+def report_memory_bytes(n_recordings: int, n_mirrors: int) -> int:
+    """Return the memory that the report of so many recordings needs."""
+    if n_recordings <= _HELD_RECORDINGS:
+        return _PROGRAM["report"] + _PAGE_PIXELS_BYTES + n_recordings * n_mirrors * _PAGE_COPIES_BYTES
+    return _PROGRAM["report"] + n_recordings * n_mirrors * _FOLDED_COPIES_BYTES
 
 
 def runner_bytes() -> int:
@@ -170,9 +209,18 @@ def _held_bytes(step: str, facts: Facts) -> int:
             return 10 * MB
         loaded = _LOADED_COPIES * facts.signal_bytes if facts.storage == "loaded" else 0
         return round(50 * MB + min(50 * MB, facts.file_bytes / 100) + loaded)
-    if step in ("scan", "mirror"):
+    if step == "scan":
         return round(min(_MOST_SIGNALS, 30 * MB + 1.3 * facts.signal_bytes))
-    return {"extract_events": 75 * MB, "qc": 60 * MB}.get(step, 0)
+    return {"mask_channels": 30 * MB, "extract_events": 75 * MB, "qc": 160 * MB}.get(step, 0)
+
+
+def _held_by_mirror(facts: Facts, ratio: int) -> int:
+    """What the mirror holds beside its program; samples of which nobody knows how long they are count as short."""
+    item_bytes = _COUNT_BYTES if facts.is_guess and facts.storage == "copied" else facts.item_bytes
+    block_bytes = min(facts.signal_bytes, _AT_ONCE_BYTES)
+    in_float64 = block_bytes // item_bytes * _FLOAT64
+    stages = _STAGES_BYTES + _STAGES_BYTES_OF_CHANNEL * facts.n_channels
+    return round(stages + 2 * block_bytes + in_float64 * (_IN_FLOAT64 + _AT_NEW_RATE / ratio))
 
 
 def output_bytes(
@@ -187,12 +235,13 @@ def output_bytes(
     )
     copied = 0 if facts.storage == "linked" else rows * frames * facts.item_bytes * packing.raw
     lines = facts.n_lines * facts.n_samples * facts.item_bytes
+    correlation = (facts.n_channels - facts.n_lines) ** 2 * _FLOAT32
     sizes = {
-        "ingest": copied + 15_000,
-        "scan": lines * packing.lines + 20_000 + _NUMBERS * _FLOAT64 * facts.n_channels,
-        "map_channels": 1_500 + 25 * facts.n_channels,
-        "mask_channels": 1_500 + 170 * facts.n_electrodes,
-        "extract_events": 4_000,
+        "ingest": copied + 12_000,
+        "scan": lines * packing.lines + correlation + 20_000 + _NUMBERS * _FLOAT64 * facts.n_channels,
+        "map_channels": 900 + 25 * facts.n_channels,
+        "mask_channels": 1_600 + 220 * facts.n_electrodes,
+        "extract_events": 1_600 + facts.n_edges * (_EVENT_BYTES + len(mirrors) * _EVENT_BYTES_OF_MIRROR),
     }
     for name, mirror in mirrors.items():
         low = ceil(facts.n_samples / mirror.ratio)
@@ -201,9 +250,21 @@ def output_bytes(
     return {step: round(size) for step, size in sizes.items()}
 
 
-def report_bytes(n_pages: int) -> int:
-    """Return the size of the report of so many quality pages, which it holds."""
-    return round(20_000 + n_pages * (_IN_BASE64 * _PAGE_BYTES + 10_000))
+def report_bytes(n_recordings: int, n_mirrors: int) -> int:
+    """Return the size of the report of so many recordings, which holds the quality pages of a few."""
+    page_bytes = _HELD_PAGE_BYTES if n_recordings <= _HELD_RECORDINGS else _FOLDED_BYTES
+    return 6_000 + n_recordings * n_mirrors * page_bytes
+
+
+def report_seconds(n_recordings: int, n_mirrors: int, rates: Rates) -> float:
+    """Return how long the report of so many recordings takes."""
+    n_held = n_recordings * n_mirrors if n_recordings <= _HELD_RECORDINGS else 0
+    return rates.start + n_held * rates.show
+
+
+def run_config_bytes(n_recordings: int) -> int:
+    """Return the size of the copy of the settings and of so many rows of the recordings table."""
+    return 1_000 + 250 * n_recordings
 
 
 def scratch_bytes(facts: Facts, mirror: MirrorPlan) -> int:
@@ -244,6 +305,8 @@ def seconds(step: str, facts: Facts, rates: Rates, mirror: MirrorPlan | None = N
         work = facts.signal_bytes * (rates.decimate_packed if packed else rates.decimate)
         if mirror.uses_scratch:
             work += facts.n_electrodes * facts.n_samples / mirror.ratio * rates.filter
+    elif step == "extract_events":
+        work = facts.n_lines * facts.n_samples * _FLOAT64 * _EDGES_OVER_SCAN * rates.scan
     elif step == "qc":
         work = rates.draw
     reads_all = step in ("scan", "mirror") or (step == "ingest" and facts.storage != "linked")

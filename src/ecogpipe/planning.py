@@ -21,6 +21,8 @@ from ecogpipe.steps.mirror_settings import MirrorSettings
 
 _SAMPLED_FRAMES = 8192
 _ANY_HEADER = 1e12
+_EDGES_PER_SECOND = 2
+"""Of each digital line: a pulse every second, as nobody has looked."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,13 @@ def plan_recording(
         **{f"qc {name}": f"{recording.recording}_{name}_qc.png" for name in mirrors},
     }
     steps = {job.partition(" ")[0] for job in sizes}
+    lowest_ratio = min(mirror.ratio for mirror in mirrors.values())
     return RecordingPlan(
         name=recording.full_name,
         bytes_in=facts.file_bytes,
         outputs={names[job]: size for job, size in sizes.items()},
         scratch_bytes=max(forecast.scratch_bytes(facts, mirror) for mirror in mirrors.values()),
-        memory={step: forecast.memory_bytes(step, facts) for step in steps},
+        memory={step: forecast.memory_bytes(step, facts, lowest_ratio) for step in steps},
         seconds=_seconds_by_step(list(sizes), facts, rates, mirrors),
     )
 
@@ -124,14 +127,17 @@ def _facts(recording: Recording, headers: list[Header], user_tables: Path | None
         set_up = recording.daq, recording.headstage, recording.electrode
         rows, columns = load_wiring(*set_up, user_tables=user_tables).grid
         n_electrodes = rows * columns
+    n_samples = sum(header.n_samples for header in headers)
+    n_digital = sum(line.kind != "analog" for line in recording.bnc)
     return Facts(
         storage=_storage(headers[0]),
         file_bytes=sum(header.path.stat().st_size for header in headers),
         n_channels=acquisition.n_channels,
         n_electrodes=n_electrodes,
         n_lines=acquisition.n_rows * acquisition.n_bncs,
-        n_samples=sum(header.n_samples for header in headers),
+        n_samples=n_samples,
         item_bytes=headers[0].dtype.itemsize,
+        n_edges=round(n_digital * _EDGES_PER_SECOND * n_samples / acquisition.rate),
     )
 
 

@@ -27,6 +27,7 @@ from ecogpipe.signal.rates import decimated_length
 from ecogpipe.steps.extract_events import read_events
 from ecogpipe.steps.ingest import joined_blocks, read_headers
 from ecogpipe.steps.scan import scan
+from ecogpipe.steps.segments import find_segments
 from ecogpipe.tsv import read_tsv
 
 _HELD_AT_ONCE = 8
@@ -103,19 +104,24 @@ def _check_raw(path: Path) -> Iterator[Finding]:
     if not all(file.exists() for file in files):
         return
     with open_raw(path) as recording:
-        yield from _compare_with_files(recording, files, made_by["settings"]["declared"])
+        yield from _compare_with_files(recording, files, made_by["settings"])
 
 
 def _compare_with_files(
-    recording: RawRecording, files: Sequence[Path], declared: Mapping[str, Any]
+    recording: RawRecording, files: Sequence[Path], settings: Mapping[str, Any]
 ) -> Iterator[Finding]:
     path, names = recording.path, " and ".join(file.name for file in files)
-    headers = read_headers(files, declared)
+    headers = read_headers(files, settings["declared"])
     acquired = headers[0].acquisition
     for name in _ACQUIRED:
         ours, theirs = getattr(recording.acquisition, name), getattr(acquired, name)
         if ours != theirs:
             yield Finding(path, f"says that {name} is {ours}, but {names} say {theirs}")
+    if recording.acquisition.cropped != [entry for header in headers for entry in header.acquisition.cropped]:
+        yield Finding(path, f"says otherwise than {names} what was cropped")
+    segments = find_segments(headers, settings["clock_tolerance_ppm"], gaps_allowed=True)
+    if list(map(repr, recording.segments)) != list(map(repr, segments)):
+        yield Finding(path, f"its /segments and the gaps between them are not those of {names}")
     shape = acquired.n_channels, sum(header.n_samples for header in headers)
     text = f"{shape[0]} channels x {shape[1]} samples"
     if recording.source.shape != shape or recording.source.dtype != headers[0].dtype:
@@ -213,6 +219,11 @@ def _check_mirror(path: Path) -> Iterator[Finding]:
         if data.shape != expected or file[layout.BNC].shape[1] != expected[1]:
             yield Finding(path, f"holds {data.shape} values; raw.h5 at a ratio of {ratio} makes {expected}")
             return
+        stretches = [(each.part, each.first_sample, each.after_gap) for each in layout.read_segments(file)]
+        if stretches != [
+            (each.part, decimated_length(each.first_sample, ratio), each.after_gap) for each in recording.segments
+        ]:
+            yield Finding(path, "its /segments are not those of raw.h5 at its rate")
         with progress(f"verify {path.stem}", data.size * data.dtype.itemsize) as advance:
             found = sha256_of_dataset(data, advance)
         if file.attrs.get("sha256") != found:

@@ -46,11 +46,11 @@ def of_study(amount: int):
 
 
 def get_memory_of_report(wildcards, attempt) -> int:
-    return get_megabytes(report_memory_bytes(len(RECORDINGS) * len(config["mirrors"])), attempt)
+    return get_megabytes(report_memory_bytes(len(RECORDINGS), len(config["mirrors"])), attempt)
 
 
 def get_room_of_report(wildcards, attempt) -> int:
-    return grown(report_bytes(len(RECORDINGS) * len(config["mirrors"])) / MB, attempt)
+    return grown(report_bytes(len(RECORDINGS), len(config["mirrors"])) / MB, attempt)
 
 
 def get_minutes_of_report(wildcards, attempt) -> int:

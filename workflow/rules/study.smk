@@ -16,7 +16,7 @@ rule run_config:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=of_study(200),
+        mem_mb=of_study(100),
         runtime=of_study(10),
     params:
         used={"config": config, "recordings": [recording.as_row() for recording in RECORDINGS.values()]},
@@ -37,7 +37,7 @@ rule missing_files:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=of_study(200),
+        mem_mb=of_study(100),
         runtime=of_study(10),
     params:
         sentences=list(MISSING.values()),

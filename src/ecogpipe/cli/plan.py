@@ -10,6 +10,7 @@ from ecogpipe import forecast
 from ecogpipe.calibration import calibrate
 from ecogpipe.cli.commands import Commands, Study, print_columns, read_study
 from ecogpipe.errors import EcogpipeError
+from ecogpipe.forecast import Rates
 from ecogpipe.params import load_params
 from ecogpipe.planning import RecordingPlan, plan_recording
 
@@ -22,7 +23,7 @@ def add_parser(commands: Commands) -> None:
         "plan",
         help="forecast what the study takes of disk, memory and time, and whether it fits",
         description="Reads the headers of all raw files, and forecasts for each recording and for the study what comes "
-        "in, what goes out, scratch, peak memory and minutes. The first time, a few seconds are spent to measure this "
+        "in, what goes out, scratch, peak memory and minutes. The first time, some ten seconds go into measuring this "
         "machine; the figures are kept in results/calibration.json. The exit status is 0 where all of it fits.",
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="study folder (default: this one)")
@@ -41,15 +42,14 @@ def _plan(folder: Path, cores: int) -> int:
         except EcogpipeError as error:
             refusals.append(f"{recording.full_name} cannot be made: {error}")
     if plans:
-        n_pages = len(study.recordings) * len(study.config["mirrors"])
-        _print_plans(study, plans, n_pages, cores)
-        refusals += _refusals(study, plans, n_pages, cores)
+        _print_plans(study, plans, rates, cores)
+        refusals += _refusals(study, plans, cores)
     for refusal in refusals:
         print(refusal, file=sys.stderr)
     return 1 if refusals else 0
 
 
-def _print_plans(study: Study, plans: Sequence[RecordingPlan], n_pages: int, cores: int) -> None:
+def _print_plans(study: Study, plans: Sequence[RecordingPlan], rates: Rates, cores: int) -> None:
     rows = [
         (
             plan.name,
@@ -65,18 +65,31 @@ def _print_plans(study: Study, plans: Sequence[RecordingPlan], n_pages: int, cor
     total = (
         f"in all, on {cores} cores" if cores > 1 else "in all, on 1 core",
         _megabytes(sum(plan.bytes_in for plan in plans)),
-        _megabytes(sum(plan.bytes_out for plan in plans) + forecast.report_bytes(n_pages)),
-        _megabytes(_bytes_to_write(study, plans, n_pages)),
+        _megabytes(sum(plan.bytes_out for plan in plans) + sum(_bytes_of_study(study).values())),
+        _megabytes(_bytes_to_write(study, plans)),
         _megabytes(_scratch_at_once(plans, cores)),
-        _megabytes(_memory_at_once(plans, n_pages, cores)),
-        f"{_minutes(plans, cores):.1f}",
+        _megabytes(_memory_at_once(study, plans, cores)),
+        f"{_minutes(study, plans, rates, cores):.1f}",
     )
     print_columns([_COLUMNS, *rows, total])
 
 
-def _bytes_to_write(study: Study, plans: Sequence[RecordingPlan], n_pages: int) -> int:
+def _extent(study: Study) -> tuple[int, int]:
+    """How many recordings and mirrors of each there are."""
+    return len(study.recordings), len(study.config["mirrors"])
+
+
+def _bytes_of_study(study: Study) -> dict[str, int]:
+    """Size of each output that is of no recording, by file name."""
+    return {
+        "run_config.yaml": forecast.run_config_bytes(len(study.recordings)),
+        "report.html": forecast.report_bytes(*_extent(study)),
+    }
+
+
+def _bytes_to_write(study: Study, plans: Sequence[RecordingPlan]) -> int:
     missing = sum(plan.missing_bytes(study.results / plan.name) for plan in plans)
-    return missing + (0 if (study.results / "report.html").exists() else forecast.report_bytes(n_pages))
+    return missing + sum(size for name, size in _bytes_of_study(study).items() if not (study.results / name).exists())
 
 
 def _at_once(step: str, cores: int) -> int:
@@ -88,26 +101,27 @@ def _scratch_at_once(plans: Sequence[RecordingPlan], cores: int) -> int:
     return sum(sorted((plan.scratch_bytes for plan in plans), reverse=True)[: _at_once("mirror", cores)])
 
 
-def _memory_at_once(plans: Sequence[RecordingPlan], n_pages: int, cores: int) -> int:
+def _memory_at_once(study: Study, plans: Sequence[RecordingPlan], cores: int) -> int:
     """Memory of as many jobs of a step as run at the same time, of the step that needs most."""
-    needs = [forecast.report_memory_bytes(n_pages)]
+    needs = [forecast.report_memory_bytes(*_extent(study))]
     for step in plans[0].memory:
         largest = sorted((plan.memory[step] for plan in plans), reverse=True)
         needs.append(sum(largest[: _at_once(step, cores)]))
     return max(needs)
 
 
-def _minutes(plans: Sequence[RecordingPlan], cores: int) -> float:
-    """Minutes of the whole study: the work over the cores, but no less than the longest recording."""
+def _minutes(study: Study, plans: Sequence[RecordingPlan], rates: Rates, cores: int) -> float:
+    """Minutes of the whole study: the work over the cores, but no less than the longest recording; then the report."""
     work = sum(
         seconds * min(cores, forecast.THREADS.get(step, 1)) for plan in plans for step, seconds in plan.seconds.items()
     )
-    return max(work / cores, *(sum(plan.seconds.values()) for plan in plans)) / 60
+    recordings = max(work / cores, *(sum(plan.seconds.values()) for plan in plans))
+    return (recordings + forecast.report_seconds(*_extent(study), rates)) / 60
 
 
-def _refusals(study: Study, plans: Sequence[RecordingPlan], n_pages: int, cores: int) -> Iterator[str]:
+def _refusals(study: Study, plans: Sequence[RecordingPlan], cores: int) -> Iterator[str]:
     """Say what will not fit."""
-    to_write, scratch = _bytes_to_write(study, plans, n_pages), _scratch_at_once(plans, cores)
+    to_write, scratch = _bytes_to_write(study, plans), _scratch_at_once(plans, cores)
     results, scratch_dir = _existing(study.results), _existing(load_params().scratch_dir)
     if results.stat().st_dev == scratch_dir.stat().st_dev:
         to_write, scratch = to_write + scratch, 0
@@ -119,7 +133,7 @@ def _refusals(study: Study, plans: Sequence[RecordingPlan], n_pages: int, cores:
                 f"{folder.resolve()} has {_megabytes(free)} MB free, but {what} need {_megabytes(needed)} MB; make "
                 f"room, or {'set TMPDIR to a larger disk' if what == 'scratch' else 'move the study to a larger disk'}."
             )
-    memory, there = _memory_at_once(plans, n_pages, cores), _physical_memory()
+    memory, there = _memory_at_once(study, plans, cores), _physical_memory()
     print(f"memory: {_megabytes(there)} MB in this machine, {_megabytes(memory)} MB needed")
     if memory > there:
         yield (
