@@ -27,14 +27,14 @@ class TestMemory:
             job = forecast.memory_bytes(step, HOUR)
             assert forecast.memory_limit(step, job) < job - 100 * MB
 
-    def test_a_mirror_at_a_higher_rate_takes_more(self) -> None:
-        assert forecast.memory_bytes("mirror", HOUR, ratio=1) > 1.4 * forecast.memory_bytes("mirror", HOUR, ratio=5)
+    def test_a_mirror_takes_the_same_at_any_rate_as_its_blocks_get_shorter(self) -> None:
+        assert forecast.memory_bytes("mirror", HOUR, ratio=1) == forecast.memory_bytes("mirror", HOUR, ratio=5)
 
     def test_where_only_sizes_are_known_samples_count_as_the_short_ones_that_take_most(self) -> None:
         guessed = Facts.from_size("copied", HOUR.file_bytes, is_packed=False)
         doubles = Facts("copied", HOUR.file_bytes, 96, 64, 16, HOUR.n_samples // 4, item_bytes=8)
         known = [forecast.memory_bytes("mirror", facts) for facts in (HOUR, doubles)]
-        assert known[1] < known[0] == pytest.approx(forecast.memory_bytes("mirror", guessed), rel=0.01)
+        assert known[1] <= known[0] == pytest.approx(forecast.memory_bytes("mirror", guessed), rel=0.01)
 
     def test_the_report_of_a_large_study_opens_no_page(self) -> None:
         assert forecast.report_memory_bytes(13, 1) < forecast.report_memory_bytes(12, 1)

@@ -45,13 +45,10 @@ _UNPACKED = 3
 
 _LOADED_COPIES = 2.3
 
-_AT_ONCE_BYTES = 32 * MB
-"""Of samples in a block of the mirror, which holds one, reads the next, and filters and writes in float64."""
+_AT_ONCE_BYTES, _AT_NEW_RATE = 64 * MB, 5
+"""Of a block of the mirror: as read, the next one, in float64, and so many copies at the new rate."""
 
-_IN_FLOAT64, _AT_NEW_RATE = 0.66, 2.5
-"""Blocks in float64 that the mirror holds beside: at the rate of the recording, and at its own."""
-
-_STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 75 * MB, 25_000
+_STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 60 * MB, 25_000
 """What else the mirror holds, and what its stages keep of each channel from block to block."""
 
 _COUNT_BYTES = 2
@@ -217,10 +214,10 @@ def _held_bytes(step: str, facts: Facts) -> int:
 def _held_by_mirror(facts: Facts, ratio: int) -> int:
     """What the mirror holds beside its program; samples of which nobody knows how long they are count as short."""
     item_bytes = _COUNT_BYTES if facts.is_guess and facts.storage == "copied" else facts.item_bytes
-    block_bytes = min(facts.signal_bytes, _AT_ONCE_BYTES)
-    in_float64 = block_bytes // item_bytes * _FLOAT64
+    in_float64 = 0 if item_bytes == _FLOAT64 else _FLOAT64
+    of_sample = 2 * item_bytes + in_float64 + _AT_NEW_RATE * _FLOAT64 / ratio
     stages = _STAGES_BYTES + _STAGES_BYTES_OF_CHANNEL * facts.n_channels
-    return round(stages + 2 * block_bytes + in_float64 * (_IN_FLOAT64 + _AT_NEW_RATE / ratio))
+    return round(stages + min(_AT_ONCE_BYTES, facts.signal_bytes // item_bytes * of_sample))
 
 
 def output_bytes(

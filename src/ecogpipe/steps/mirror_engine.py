@@ -32,6 +32,9 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 Lines: TypeAlias = tuple[int, list[npt.NDArray[Any]]]
 
 
+_LOW_COPIES = 5
+"""Copies of a block at the new rate, in float64: as decimated, in its units, filtered, and of the block before."""
+
 _TURNED_OVER: dict[BncKind, BncKind] = {"ttl_high": "ttl_low", "ttl_low": "ttl_high", "analog": "analog"}
 
 
@@ -154,7 +157,9 @@ class MirrorEngine:
     def _block_length(self) -> int:
         """Samples of a block: what the memory limit affords, at whole bins of the BNC lines."""
         source = self._recording.source
-        frame_bytes = len(source) * source.dtype.itemsize
+        in_float64 = 0 if source.dtype == np.float64 else 8
+        beside = source.dtype.itemsize + in_float64 + _LOW_COPIES * 8 / self._ratio
+        frame_bytes = round(len(source) * beside)
         length = affordable(source.n_samples, lambda n: source.block_bytes(len(source), n) + n * frame_bytes)
         return max(self._ratio, length - length % self._ratio)
 
