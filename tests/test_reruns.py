@@ -28,6 +28,8 @@ OTHER = {
     f"{MIRROR}bandpass": [3, 50],
     f"{MIRROR}notches": [60],
     f"{MIRROR}transition": 1.0,
+    "events.threshold": 1.5,
+    "events.drift_window": 20.0,
 }
 """Values to change a setting to, where its schema alone does not say one that can be used."""
 

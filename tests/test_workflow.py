@@ -1,5 +1,6 @@
 """The workflow as a person runs it: whole, again, after a change, and on input that cannot be used."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -61,6 +62,34 @@ def planned(study: Path, *arguments: str) -> set[str]:
     assert run.returncode == 0, run.stdout
     table = run.stdout.partition("Job stats:")[2].partition("total")[0]
     return {f"{rule} {count}" for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+# Snakemake shows what jobs ask for only where they have no message, but its log holds it.
+ASK = """
+import json, sys
+from snakemake.cli import main
+from snakemake.logging import logger
+
+def show(record):
+    if hasattr(record, "rule_name"):
+        print("asked", record.rule_name, json.dumps(dict(record.resources.items())))
+    return True
+
+logger.addFilter(show)
+main(sys.argv[1:])
+"""
+
+
+def asked(study: Path, *arguments: str) -> dict[str, dict[str, int]]:
+    """Return megabytes and minutes that the job of each rule asks for."""
+    command = [sys.executable, "-c", ASK, *PLAIN[1:], "--directory", str(study), "--dry-run", *arguments]
+    screen = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout
+    jobs = {rule: json.loads(text) for rule, text in re.findall(r"^asked (\w+) (.*)$", screen, re.MULTILINE)}
+    return {
+        rule: {key: job[key] for key in ("mem_mb", "disk_mb", "runtime") if key in job}
+        for rule, job in jobs.items()
+        if rule != "all"
+    }
 
 
 def run_demo(study: Path) -> str:
@@ -334,3 +363,16 @@ def test_real_files_of_other_labs_go_through_as_passthru(shared: Path, tmp_path:
         expected = np.array([channel[:] for channel in channels]) * 1e6 / -100
         np.testing.assert_allclose(raw.data[:, :], expected, rtol=1e-6)
         assert raw.chan_map.geometry == (8, 1)
+
+
+def test_jobs_ask_for_memory_and_on_a_cluster_for_disk_and_time_and_for_more_at_each_attempt(tmp_path: Path) -> None:
+    study = write_study(tmp_path, row("a", "copied", "raw/a.tdms"))
+    write_tdms(study, "a.tdms")
+    here, there = asked(study, "--cores", "1"), asked(study, "--cores", "1", "--jobs", "5")
+    third = asked(study, "--cores", "1", "--jobs", "5", "--attempt", "3")
+    steps = {"ingest", "scan", "map_channels", "mask_channels", "extract_events", "mirror", "qc"}
+    assert set(here) == set(there) == set(third) == steps | {"run_config", "report"}
+    for step in steps:
+        assert here[step] == {"mem_mb": there[step]["mem_mb"]}
+        assert set(there[step]) == {"mem_mb", "disk_mb", "runtime"}
+        assert all(3 * first < third[step][key] for key, first in there[step].items() if first > 2), step

@@ -18,9 +18,7 @@ rule map_channels:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=memory_of("map_channels"),
-        disk_mb=room_of("map_channels"),
-        runtime=minutes_of("map_channels"),
+        **asked_by("map_channels"),
     params:
         set_up=get_set_up,
         revision=get_revision("map_channels"),
@@ -45,9 +43,7 @@ rule mask_channels:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=memory_of("mask_channels"),
-        disk_mb=room_of("mask_channels"),
-        runtime=minutes_of("mask_channels"),
+        **asked_by("mask_channels"),
     params:
         automatic=config["masks"]["automatic"],
         revision=get_revision("mask_channels"),
@@ -71,9 +67,7 @@ rule extract_events:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=memory_of("extract_events"),
-        disk_mb=room_of("extract_events"),
-        runtime=minutes_of("extract_events"),
+        **asked_by("extract_events"),
     params:
         settings=config["events"],
         lines=get_lines,

@@ -17,9 +17,7 @@ rule ingest:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=memory_of("ingest"),
-        disk_mb=room_of("ingest"),
-        runtime=minutes_of("ingest"),
+        **asked_by("ingest"),
     params:
         declared=get_acquisition,
         storage=config["storage"],
@@ -45,9 +43,7 @@ rule scan:
         "../envs/ecogpipe.yaml"
     threads: 2
     resources:
-        mem_mb=memory_of("scan"),
-        disk_mb=room_of("scan"),
-        runtime=minutes_of("scan"),
+        **asked_by("scan"),
     params:
         revision=get_revision("scan"),
     message:

@@ -20,9 +20,7 @@ rule mirror:
         "../envs/ecogpipe.yaml"
     threads: 2
     resources:
-        mem_mb=memory_of("mirror"),
-        disk_mb=room_of("mirror"),
-        runtime=minutes_of("mirror"),
+        **asked_by("mirror"),
     params:
         settings=lookup(dpath="mirrors/{mirror}", within=config),
         revision=get_revision("mirror"),

@@ -29,9 +29,7 @@ rule qc:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=memory_of("qc"),
-        disk_mb=room_of("qc"),
-        runtime=minutes_of("qc"),
+        **asked_by("qc"),
     params:
         revision=get_revision("qc"),
     message:
@@ -59,9 +57,7 @@ rule report:
         "../envs/ecogpipe.yaml"
     threads: 1
     resources:
-        mem_mb=get_memory_of_report,
-        disk_mb=get_room_of_report,
-        runtime=get_minutes_of_report,
+        **asked_by_report(),
     params:
         mirrors=list(config["mirrors"]),
         revision=get_revision("report"),

@@ -1,4 +1,4 @@
-"""What each job asks for: memory, disk and minutes, by the sizes of its files, and more at each attempt."""
+"""What each job asks for: memory by the sizes of its files; on a cluster also disk and minutes, and more at each attempt."""
 
 from functools import cache
 from math import ceil
@@ -13,6 +13,10 @@ from ecogpipe.forecast import (
     room_bytes,
     runner_bytes,
 )
+
+# Snakemake calls the functions of all jobs before it starts or shows anything. On one machine, nobody reads the disk and
+# the minutes, and a number serves where all recordings need the same memory: a third of a dry run is saved.
+FOR_CLUSTER = workflow.nodes is not None or workflow.remote_exec
 
 
 @cache
@@ -35,33 +39,37 @@ def get_megabytes(n_bytes: int, attempt: int) -> int:
     return grown(n_bytes / MB, attempt) + (ceil(runner_bytes() / MB) if on_cluster else 0)
 
 
-def memory_of(step: str):
-    """Return the function that tells a job of a step how many megabytes to ask for."""
-    return lambda wildcards, attempt: get_megabytes(memory_bytes(step, get_facts(get_name(wildcards))), attempt)
-
-
-def of_study(amount: int):
+def of_study(amount: float):
     """Return the function that asks for an amount that does not depend on the recordings."""
     return lambda wildcards, attempt: grown(amount, attempt)
 
 
-def get_memory_of_report(wildcards, attempt) -> int:
-    return get_megabytes(report_memory_bytes(len(RECORDINGS), len(config["mirrors"])), attempt)
+def asked_by(step: str) -> dict:
+    """Return what a job of a step asks for: megabytes of memory; on a cluster also of disk with scratch, and minutes."""
+
+    @signed
+    def memory(wildcards, attempt):
+        return get_megabytes(memory_bytes(step, get_facts(get_name(wildcards))), attempt)
+
+    @signed
+    def room(wildcards, attempt):
+        return grown(room_bytes(step, get_facts(get_name(wildcards))) / MB, attempt)
+
+    @signed
+    def minutes(wildcards, attempt):
+        return grown(longest_minutes(step, get_facts(get_name(wildcards))), attempt)
+
+    if FOR_CLUSTER:
+        return {"mem_mb": memory, "disk_mb": room, "runtime": minutes}
+    amounts = {ceil(memory_bytes(step, get_facts(recording.full_name)) / MB) for recording in PRESENT}
+    return {"mem_mb": amounts.pop() if len(amounts) == 1 else memory}
 
 
-def get_room_of_report(wildcards, attempt) -> int:
-    return grown(report_bytes(len(RECORDINGS), len(config["mirrors"])) / MB, attempt)
+def asked_by_report() -> dict:
+    """Return what the report asks for, by the pages that it holds."""
+    size = len(RECORDINGS), len(config["mirrors"])
 
+    def memory(wildcards, attempt):
+        return get_megabytes(report_memory_bytes(*size), attempt)
 
-def get_minutes_of_report(wildcards, attempt) -> int:
-    return grown(30, attempt)
-
-
-def room_of(step: str):
-    """Return the function that tells a job of a step how many megabytes of disk it needs, scratch included."""
-    return lambda wildcards, attempt: grown(room_bytes(step, get_facts(get_name(wildcards))) / MB, attempt)
-
-
-def minutes_of(step: str):
-    """Return the function that tells a job of a step how many minutes it may take."""
-    return lambda wildcards, attempt: grown(longest_minutes(step, get_facts(get_name(wildcards))), attempt)
+    return {"mem_mb": memory, "disk_mb": of_study(report_bytes(*size) / MB), "runtime": of_study(30)}
