@@ -180,7 +180,7 @@ class TestDemo:
         before = table.read_text()
         table.write_text(before.replace("10:ttl_high", "10:ttl_high:1.5", 1))
         try:
-            assert planned(study) == {"extract_events 1", "qc 1", "report 1", "all 1"}
+            assert planned(study) == {"extract_events 1", "qc 1", "report 1", "run_config 1", "all 1"}
         finally:
             table.write_text(before)
 
@@ -191,7 +191,8 @@ class TestDemo:
         settings["mirrors"]["half"] = {**settings["mirrors"]["Fs1000"], "rate": 500}
         config.write_text(yaml.safe_dump(settings, sort_keys=False))
         try:
-            assert planned(study) == {"mirror 2", "extract_events 2", "qc 4", "report 1", "all 1"}
+            again = {"mirror 2", "extract_events 2", "qc 4", "report 1", "run_config 1", "all 1"}
+            assert planned(study) == again
         finally:
             config.write_text(before)
 
