@@ -3,13 +3,22 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from ecogpipe.cli import demo, init, inspect, mask, plan, run, verify
 from ecogpipe.errors import EcogpipeError
 
-# In the order of the help. Each module has add_parser(commands), which adds the command's arguments, its `execute`
-# (the parsed arguments in, the exit status out), and `takes_rest` where unknown arguments go on to another program.
-_COMMANDS = (init, demo, inspect, plan, run, mask, verify)
+_COMMANDS = {
+    "init": "begin a study in a folder: config, recordings table, masks",
+    "demo": "make a small study with a known truth and run the workflow on it",
+    "inspect": "say what a file is, and which wirings fit it",
+    "plan": "forecast what the study takes of disk, memory and time, and whether it fits",
+    "run": "run the workflow on the study in the current folder",
+    "mask": "show the mask of a recording, drop or keep sites",
+    "verify": "check that the results are what they claim, and hold the samples of the original files",
+}
+"""In the order of the help. The module of each has add_arguments(parser), which sets the command's arguments, its
+`execute` (the parsed arguments in, the exit status out), and `takes_rest` where unknown arguments go on to another
+program. Only that of the command in hand is imported, as some take seconds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,9 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.set_defaults(takes_rest=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for command in _COMMANDS:
-        command.add_parser(commands)
-    arguments, rest = parser.parse_known_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    for name, meaning in _COMMANDS.items():
+        command = commands.add_parser(name, help=meaning)
+        if name in words[:1]:
+            import_module(f"ecogpipe.cli.{name}").add_arguments(command)
+    arguments, rest = parser.parse_known_args(words)
     if rest and not arguments.takes_rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest

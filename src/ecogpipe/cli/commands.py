@@ -1,18 +1,15 @@
-"""What the modules of the commands share: the set that they add themselves to, the study, tables on the screen."""
+"""What the modules of the commands share: the study, tables on the screen."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import yaml
 
 from ecogpipe.errors import SettingsError
 from ecogpipe.recordings import Recording, read_recordings
 from ecogpipe.settings import check_config
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:

@@ -1,5 +1,6 @@
 """``ecogpipe demo``: a small study with a known truth, and the workflow run on it."""
 
+import argparse
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import h5py
 
-from ecogpipe.cli.commands import Commands, print_columns
+from ecogpipe.cli.commands import print_columns
 from ecogpipe.cli.run import run_snakemake
 from ecogpipe.layout import signal_parts
 from ecogpipe.outputs import whole_file
@@ -20,9 +21,8 @@ _DEMO_RATE_HZ = 5000
 _DEMO_SEGMENTS = 20
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser("demo", help="make a small study with a known truth and run the workflow on it")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes, and what it does, to its parser."""
     parser.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="study folder (default: demo)")
     parser.add_argument("--cores", default="all", help="cores to use (default: all)")
     parser.add_argument(

@@ -1,9 +1,9 @@
 """``ecogpipe init``: a folder becomes a study, with a commented config and a first recordings table."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ecogpipe.cli.commands import Commands
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import SettingsError
 from ecogpipe.outputs import whole_file
@@ -12,13 +12,11 @@ from ecogpipe.recordings import BLANK, COLUMNS
 from ecogpipe.settings import config_folder
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "init",
-        help="begin a study in a folder: config, recordings table, masks",
-        description="Writes a commented config, a recordings table and a folder for masks into FOLDER/config. A file "
-        "that is there already stays as it is.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes, and what it does, to its parser."""
+    parser.description = (
+        "Writes a commented config, a recordings table and a folder for masks into FOLDER/config. A file "
+        "that is there already stays as it is."
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="study folder; made where it does not exist")
     parser.add_argument(

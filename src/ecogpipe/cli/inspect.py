@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecogpipe.cli.commands import Commands, print_columns, print_grid
+from ecogpipe.cli.commands import print_columns, print_grid
 from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, named_wirings, passthru_wiring
 from ecogpipe.errors import EcogpipeError, FormatError, WiringError
 from ecogpipe.formats import Header, read_header
@@ -17,15 +17,13 @@ from ecogpipe.recordings import CHANNEL_OVERRIDES, parse_overrides
 _LONGEST, _MOST = 100, 60
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "inspect",
-        help="say what a file is, and which wirings fit it",
-        description="Prints what a recording's file is and holds, which wirings fit its channels, and, for one wiring, "
-        "the channel of every site. The file is only read, and its samples are not.",
-        epilog='example: ecogpipe inspect raw/test_001.mat --declare "units: V; n_bncs: 2" --electrode actv_64',
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes, and what it does, to its parser."""
+    parser.description = (
+        "Prints what a recording's file is and holds, which wirings fit its channels, and, for one wiring, "
+        "the channel of every site. The file is only read, and its samples are not."
     )
+    parser.epilog = 'example: ecogpipe inspect raw/test_001.mat --declare "units: V; n_bncs: 2" --electrode actv_64'
     parser.add_argument("file", type=Path)
     for name in ("daq", "headstage", "electrode"):
         parser.add_argument(f"--{name}", help="show the map of the wiring with this name")

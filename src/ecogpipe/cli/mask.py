@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ecogpipe.cli.commands import Commands, print_columns, print_grid
+from ecogpipe.cli.commands import print_columns, print_grid
 from ecogpipe.electrodes.channels import read_channels
 from ecogpipe.electrodes.masks import (
     MANUAL,
@@ -26,15 +26,13 @@ from ecogpipe.recordings import Recording, manual_mask_path, read_recordings
 _EVERY = "*"
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "mask",
-        help="show the mask of a recording, drop or keep sites",
-        description="Shows which sites of a recording are masked, and why. With --drop or --keep it adds rows to "
-        "config/masks/<subject>/<session>.tsv; the next `ecogpipe run` uses them.",
-        epilog='example: ecogpipe mask test_001 --drop "site 3,4" --drop "column 7" --reason "loose cable"',
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes, and what it does, to its parser."""
+    parser.description = (
+        "Shows which sites of a recording are masked, and why. With --drop or --keep it adds rows to "
+        "config/masks/<subject>/<session>.tsv; the next `ecogpipe run` uses them."
     )
+    parser.epilog = 'example: ecogpipe mask test_001 --drop "site 3,4" --drop "column 7" --reason "loose cable"'
     parser.add_argument("recording", help="its name in the table, or subject/session/recording")
     for word, meaning in (("drop", "not to be used"), ("keep", "to be used, whatever the automatic rule says")):
         parser.add_argument(

@@ -1,5 +1,6 @@
 """``ecogpipe plan``: what a study will take of disk, memory and time, and whether it fits."""
 
+import argparse
 import os
 import shutil
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from ecogpipe import forecast
 from ecogpipe.calibration import calibrate
-from ecogpipe.cli.commands import Commands, Study, print_columns, read_study
+from ecogpipe.cli.commands import Study, print_columns, read_study
 from ecogpipe.errors import EcogpipeError
 from ecogpipe.forecast import Rates
 from ecogpipe.params import load_params
@@ -17,14 +18,12 @@ from ecogpipe.planning import RecordingPlan, plan_recording
 _COLUMNS = ("recording", "MB in", "MB out", "MB to write", "MB scratch", "MB memory", "minutes")
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "plan",
-        help="forecast what the study takes of disk, memory and time, and whether it fits",
-        description="Reads the headers of all raw files, and forecasts for each recording and for the study what comes "
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes, and what it does, to its parser."""
+    parser.description = (
+        "Reads the headers of all raw files, and forecasts for each recording and for the study what comes "
         "in, what goes out, scratch, peak memory and minutes. The first time, some ten seconds go into measuring this "
-        "machine; the figures are kept in results/calibration.json. The exit status is 0 where all of it fits.",
+        "machine; the figures are kept in results/calibration.json. The exit status is 0 where all of it fits."
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="study folder (default: this one)")
     parser.add_argument("--cores", type=int, default=load_params().workers, help="cores to use (default: all)")

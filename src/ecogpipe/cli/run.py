@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ecogpipe.cli.commands import Commands
 from ecogpipe.cli.study_lock import MARK, hold_study
 from ecogpipe.errors import EcogpipeError, SettingsError
 from ecogpipe.joblog import read_failures
@@ -24,14 +23,12 @@ _ALWAYS = ("--keep-going", "--rerun-incomplete")
 """One broken recording must not hold up the others; what a killed run may have left incomplete is made again."""
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "run",
-        help="run the workflow on the study in the current folder",
-        usage="ecogpipe run [--directory FOLDER] [arguments of snakemake]",
-        description="Runs the workflow on the study in the current folder, or in --directory FOLDER. All other "
-        "arguments go to Snakemake, e.g. --cores 2, --dry-run; `snakemake --help` lists them.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes, and what it does, to its parser."""
+    parser.usage = "ecogpipe run [--directory FOLDER] [arguments of snakemake]"
+    parser.description = (
+        "Runs the workflow on the study in the current folder, or in --directory FOLDER. All other "
+        "arguments go to Snakemake, e.g. --cores 2, --dry-run; `snakemake --help` lists them."
     )
     parser.set_defaults(execute=lambda arguments: run_snakemake(arguments.rest), takes_rest=True)
 

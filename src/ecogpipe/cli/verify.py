@@ -1,21 +1,20 @@
 """``ecogpipe verify``: whether the results of a study are what they claim."""
 
+import argparse
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from ecogpipe.cli.commands import Commands, read_study
+from ecogpipe.cli.commands import read_study
 from ecogpipe.verification import Finding, verify_recording, verify_report
 
 
-def add_parser(commands: Commands) -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "verify",
-        help="check that the results are what they claim, and hold the samples of the original files",
-        description="Reads all results of a study and the original files. Checks that nothing is missing or damaged, "
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes, and what it does, to its parser."""
+    parser.description = (
+        "Reads all results of a study and the original files. Checks that nothing is missing or damaged, "
         "that everything was made from the files that are there, and that each raw.h5 holds the same samples as its "
-        "originals, bit for bit. The exit status is 0 where all of it is so.",
+        "originals, bit for bit. The exit status is 0 where all of it is so."
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="study folder (default: this one)")
     parser.set_defaults(execute=lambda arguments: _verify(arguments.folder))
