@@ -6,6 +6,7 @@ python benchmarks/stages.py RECORDING      (a recording of recording.py)
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -16,6 +17,7 @@ from ecogpipe.datasource.contiguous import ContiguousWriter, create_in_one_piece
 from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.outputs import whole_hdf5
+from ecogpipe.params import load_params
 from ecogpipe.signal.decimate import Decimator
 from ecogpipe.signal.filters import FilterSettings, design_sos
 from ecogpipe.steps.ingest import ingest
@@ -39,18 +41,18 @@ def stages_of(raw: RawRecording, folder: Path) -> dict[str, Callable[[], None]]:
             pass
 
     def decimate() -> None:
-        decimator = Decimator(RATIO, raw.n_samples)
-        with threadpool_limits(1, user_api="blas"):
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(load_params().workers) as pool:
+            decimator = Decimator(RATIO, raw.n_samples, pool=pool)
             for _ in range(n_blocks):
                 decimator.push(first)
 
     def filter_both_ways() -> None:
         settings = FilterSettings(tuple(SETTINGS["bandpass"]), SETTINGS["order"])
-        with StreamedFilter(design_sos(settings, SETTINGS["rate"])) as filtering:
+        sos = design_sos(settings, SETTINGS["rate"])
+        with StreamedFilter(sos, lambda rows, first, block: None) as filtering:
             for _ in range(n_blocks):
-                list(filtering.push(decimated[:N_ELECTRODES]))
-            for _ in filtering.finish():
-                pass
+                filtering.push(decimated[:N_ELECTRODES])
+            filtering.finish()
 
     def write() -> None:
         length = decimated.shape[1]
