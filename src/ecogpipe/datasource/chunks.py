@@ -1,7 +1,7 @@
 """Reading chunks in parallel, past the lock that HDF5 holds while it inflates and copies.
 
-HDF5 says where the stored bytes of a chunk are; a thread a worker reads them, and libdeflate inflates them. Every
-filter other than gzip, with or without shuffle, is left to h5py.
+HDF5 says where the stored bytes of a chunk are; they are read from there, and libdeflate inflates them in a thread a
+worker. Every filter other than gzip, with or without shuffle, is left to h5py.
 """
 
 import os
@@ -88,7 +88,8 @@ class ChunkReader:
                 kept.add(offset, chunk)
 
         offsets = list(self._offsets(windows))
-        if len(offsets) == 1 or load_params().workers == 1:
+        # Plain chunks are only copied, and handing them to threads takes longer than it saves.
+        if len(offsets) == 1 or load_params().workers == 1 or not self._zipped:
             for offset in offsets:
                 fill(offset)
         else:
