@@ -18,8 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ecogpipe.synthetic import SyntheticRecording
-from test_workflow import RATE, SET_UP, row, write_study, write_tdms
+from test_workflow import write_copied_and_linked
 
 logger = logging.getLogger(__name__)
 
@@ -86,12 +85,7 @@ def kill_something(run: subprocess.Popen[bytes], choose: random.Random) -> str:
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study before its first run."""
-    study = write_study(
-        tmp_path_factory.mktemp("pristine"), row("a", "copied", "raw/a.tdms"), row("a", "linked", "raw/b.mat")
-    )
-    write_tdms(study, "a.tdms")
-    SyntheticRecording(*SET_UP, rate=RATE, seconds=2, seed=3, n_bncs=2).write_mat73(study / "raw" / "b.mat")
-    return study
+    return write_copied_and_linked(tmp_path_factory.mktemp("pristine"))
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,8 @@ import pytest
 import yaml
 
 from ecogpipe.recordings import read_recordings
-from ecogpipe.synthetic import SyntheticRecording
 from test_front_door import PAGE, SETTINGS
-from test_workflow import OURS, RATE, SET_UP, planned, row, run_snakemake, write_study, write_tdms
+from test_workflow import OURS, RATE, planned, run_snakemake, write_copied_and_linked
 
 MIRROR = "mirrors.<name>."
 RULES_OF = {
@@ -64,11 +63,7 @@ def changed(config: dict[str, Any], key: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of one recording that is copied and one that is linked, after its run."""
-    study = write_study(
-        tmp_path_factory.mktemp("finished"), row("a", "copied", "raw/a.tdms"), row("a", "linked", "raw/b.mat")
-    )
-    write_tdms(study, "a.tdms")
-    SyntheticRecording(*SET_UP, rate=RATE, seconds=2, seed=3, n_bncs=2).write_mat73(study / "raw" / "b.mat")
+    study = write_copied_and_linked(tmp_path_factory.mktemp("finished"))
     shutil.copy(study / "config" / "recordings.tsv", study / "config" / "other.tsv")
     run = run_snakemake(study, by=OURS)
     assert run.returncode == 0, run.stdout

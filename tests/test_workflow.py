@@ -56,6 +56,14 @@ def write_tdms(study: Path, name: str) -> None:
     SyntheticRecording(*SET_UP, rate=RATE, seconds=2, seed=1, n_bncs=2).write_tdms([study / "raw" / name])
 
 
+def write_copied_and_linked(folder: Path) -> Path:
+    """Write a study of one recording that ingest copies, and one that it links."""
+    study = write_study(folder, row("a", "copied", "raw/a.tdms"), row("a", "linked", "raw/b.mat"))
+    write_tdms(study, "a.tdms")
+    SyntheticRecording(*SET_UP, rate=RATE, seconds=2, seed=3, n_bncs=2).write_mat73(study / "raw" / "b.mat")
+    return study
+
+
 def planned(study: Path, *arguments: str) -> set[str]:
     """Return the jobs that a dry run plans, as 'rule count'."""
     run = run_snakemake(study, *arguments, "--dry-run")

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from ecogpipe.datasource.contiguous import placed_at_once
 from ecogpipe.params import load_params
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -27,10 +28,8 @@ def create_in_chunks(
         return file.create_dataset(
             name, shape, dtype, chunks=chunks, compression="gzip", compression_opts=_GZIP_LEVEL, shuffle=True
         )
-    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation = placed_at_once()
     creation.set_chunk(chunks)
-    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     return file.create_dataset(name, shape, dtype, dcpl=creation)
 
 

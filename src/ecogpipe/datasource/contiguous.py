@@ -108,10 +108,15 @@ class ContiguousReader:
 
 def create_in_one_piece(file: h5py.File, name: str, shape: tuple[int, int], dtype: str) -> h5py.Dataset:
     """Make a dataset that has its place in the file at once, so that `ContiguousWriter` can fill it."""
+    return file.create_dataset(name, shape, dtype, dcpl=placed_at_once())
+
+
+def placed_at_once() -> h5py.h5p.PropDCID:
+    """Return how to create a dataset whose values have their place in the file at once, not filled with anything."""
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    return file.create_dataset(name, shape, dtype, dcpl=creation)
+    return creation
 
 
 class ContiguousWriter:
