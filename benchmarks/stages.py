@@ -6,7 +6,6 @@ python benchmarks/stages.py RECORDING      (a recording of recording.py)
 import sys
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -21,6 +20,7 @@ from ecogpipe.params import load_params
 from ecogpipe.signal.decimate import Decimator
 from ecogpipe.signal.filters import FilterSettings, design_sos
 from ecogpipe.steps.ingest import ingest
+from ecogpipe.threads import Threads
 from mirror import SETTINGS, make_mirror
 from recording import N_CHANNELS, N_COLUMNS, N_ROWS, RATE
 from timing import Cost, alone, cost_of
@@ -41,8 +41,8 @@ def stages_of(raw: RawRecording, folder: Path) -> dict[str, Callable[[], None]]:
             pass
 
     def decimate() -> None:
-        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(load_params().workers) as pool:
-            decimator = Decimator(RATIO, raw.n_samples, pool=pool)
+        with threadpool_limits(1, user_api="blas"), Threads(load_params().workers, "decimate") as threads:
+            decimator = Decimator(RATIO, raw.n_samples, each=threads.each)
             for _ in range(n_blocks):
                 decimator.push(first)
 

@@ -1,11 +1,12 @@
-"""Measure the filters with tones, and draw docs/images/filters.png.
+"""Measure the filters with tones, and draw docs/images/filters.png, or the picture that is named.
 
-    .venv/bin/python docs/make_filter_figure.py
+    .venv/bin/python docs/make_filter_figure.py [PICTURE]
 
 Each tone goes in twice, as cosine and as sine; what comes out of the two, taken as one complex number, is the gain and
 the phase at that frequency, free of the aliases of a lower rate.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,10 +82,13 @@ def filter_response() -> Response:
     n_samples = int(FILTER_SECONDS * FILTER_RATE)
     tones = np.exp(2j * np.pi / FILTER_RATE * np.outer(frequencies, np.arange(n_samples)))
     outputs = np.empty((2 * len(tones), n_samples))
-    with StreamedFilter(design_sos(FILTER, FILTER_RATE)) as filtering:
-        list(filtering.push(np.concatenate([tones.real, tones.imag])))
-        for first, block in filtering.finish():
-            outputs[:, first : first + block.shape[1]] = block
+
+    def write(rows: slice, first: int, block: np.ndarray) -> None:
+        outputs[rows, first : first + block.shape[1]] = block
+
+    with StreamedFilter(design_sos(FILTER, FILTER_RATE), write) as filtering:
+        filtering.push(np.concatenate([tones.real, tones.imag]))
+        filtering.finish()
     middle = slice(n_samples // 2 - 500, n_samples // 2 + 500)
     cosines, sines = np.split(outputs[:, middle], 2)
     return Response(frequencies, np.asarray(((cosines + 1j * sines) / tones[:, middle]).mean(axis=1)))
@@ -159,7 +163,7 @@ def print_worst(responses: dict[int, Response]) -> None:
         print(f"| {ratio} | {len(decimation_fir(ratio))} | {' | '.join(cells)} |")
 
 
-def main() -> None:
+def main(picture: Path = PICTURE) -> None:
     """Measure and draw."""
     responses = {ratio: decimation_response(ratio) for ratio in RATIOS}
     with own_style():
@@ -174,9 +178,9 @@ def main() -> None:
         draw_notch(axes[1, 1], measured)
         for ax in axes.flat:
             ax.set_axisbelow(True)
-        save_png(figure, PICTURE, {"Title": "Measured responses of the decimation filters and of the band-pass"})
+        save_png(figure, picture, {"Title": "Measured responses of the decimation filters and of the band-pass"})
     print_worst(responses)
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))

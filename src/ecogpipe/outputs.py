@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import h5py
@@ -77,19 +79,20 @@ def whole_hdf5(path: str | Path) -> Iterator[h5py.File]:
 
 @contextmanager
 def flushed_early(file: h5py.File) -> Iterator[Callable[[], None]]:
-    """Yield a function that begins to bring to the disk what was written so far, and does not wait for it.
+    """Yield a function, for any thread, that begins to bring to the disk what was written, and does not wait for it.
 
     The disk then works while the rest is still being made, and little is left to flush at the end.
     """
-    handle, flushing = file.id.get_vfd_handle(), Future[None]()
+    handle, flushing, one_at_a_time = file.id.get_vfd_handle(), Future[None](), Lock()
     flushing.set_result(None)
     with ThreadPoolExecutor(1, thread_name_prefix="flush") as flusher:
 
         def flush() -> None:
             nonlocal flushing
-            if flushing.done():
-                flushing.result()
-                flushing = flusher.submit(os.fdatasync, handle)
+            with one_at_a_time:
+                if flushing.done():
+                    flushing.result()
+                    flushing = flusher.submit(os.fdatasync, handle)
 
         yield flush
         flushing.result()
@@ -119,6 +122,11 @@ def sweep(folder: Path) -> None:
             part.unlink(missing_ok=True)
 
 
+@cache
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
+
+
 def provenance(
     step: str, revision: int, inputs: Sequence[Path], settings: Mapping[str, Any], relative_to: Path
 ) -> dict[str, Any]:
@@ -140,8 +148,7 @@ def provenance(
         "revision": revision,
         "inputs": [_describe_input(path, relative_to) for path in inputs],
         "settings": dict(settings),
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in _VERSIONED},
+        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _VERSIONED},
     }
 
 

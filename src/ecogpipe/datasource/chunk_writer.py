@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from ecogpipe.datasource.chunk_index import ChunkIndex
 from ecogpipe.datasource.contiguous import placed_at_once
 from ecogpipe.params import load_params
 
@@ -45,6 +46,7 @@ class ChunkWriter:
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._dataset, self._dtype, self._shape = dataset, dataset.dtype, dataset.shape
         self._rows, self._frames = dataset.chunks
+        self._stored = ChunkIndex(dataset)
         self._zipped = dataset.compression is not None
         self._workers = load_params().workers
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="encode")
@@ -75,7 +77,7 @@ class ChunkWriter:
     def _write_in_place(self, offset: tuple[int, int], chunk: Array) -> None:
         """Write the rows of a chunk without joining them first."""
         handle = self._dataset.file.id.get_vfd_handle()
-        place = self._dataset.id.get_chunk_info_by_coord(offset).byte_offset
+        place = self._stored[offset].position
         rows = [np.ascontiguousarray(row, self._dtype).data.cast("B") for row in chunk]
         for first in range(0, len(rows), _MOST_ROWS_AT_ONCE):
             some = rows[first : first + _MOST_ROWS_AT_ONCE]

@@ -7,21 +7,20 @@ worker. Every filter other than gzip, with or without shuffle, is left to h5py.
 import os
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any
 
 import deflate
 import h5py
 import numpy as np
 import numpy.typing as npt
 
+from ecogpipe.datasource.chunk_index import ChunkIndex, Offset
 from ecogpipe.datasource.slicing import Window
 from ecogpipe.errors import FormatError
 from ecogpipe.params import load_params
-
-Offset: TypeAlias = tuple[int, ...]
+from ecogpipe.threads import Each, Threads, one_by_one
 
 _SHARE = 16
 """Chunks that are being inflated, and chunks that are kept, hold at most this fraction of the memory limit each."""
@@ -52,14 +51,13 @@ class ChunkReader:
     """
 
     def __init__(self, dataset: h5py.Dataset) -> None:
-        self._dataset = dataset
+        self._dataset, self._stored = dataset, ChunkIndex(dataset)
         self._handle = dataset.file.id.get_vfd_handle()
         self._dtype = dataset.dtype
         self._chunk_shape: tuple[int, ...] = dataset.chunks
         self._zipped, self._shuffled = dataset.compression is not None, dataset.shuffle
         self._kept = _Kept(0)
-        self._executor: ThreadPoolExecutor | None = None
-        self._n_threads = 0
+        self._threads: Threads | None = None
         self._lock = threading.Lock()
 
     def fits_memory(self) -> bool:
@@ -89,27 +87,23 @@ class ChunkReader:
 
         offsets = list(self._offsets(windows))
         # Plain chunks are only copied, and handing them to threads takes longer than it saves.
-        if len(offsets) == 1 or load_params().workers == 1 or not self._zipped:
-            for offset in offsets:
-                fill(offset)
-        else:
-            for _ in self._pool(load_params().workers).map(fill, offsets):
-                pass
+        alone = len(offsets) == 1 or load_params().workers == 1 or not self._zipped
+        (one_by_one if alone else self._in_threads(load_params().workers))(fill, offsets)
         with self._lock:
             self._kept = kept
 
     def close(self) -> None:
         """End the threads of the reader."""
-        if self._executor is not None:
-            self._executor.shutdown()
-            self._executor = None
+        if self._threads is not None:
+            self._threads.close()
+            self._threads = None
 
-    def _pool(self, workers: int) -> ThreadPoolExecutor:
-        """The threads of the reader, kept from one window to the next: starting them takes as long as a small read."""
+    def _in_threads(self, workers: int) -> Each:
+        """The threads of the reader, kept from one window to the next."""
         with self._lock:
-            if self._executor is None or self._n_threads != workers:
-                self._executor, self._n_threads = ThreadPoolExecutor(workers, thread_name_prefix="decode"), workers
-            return self._executor
+            if self._threads is None or self._threads.n != workers:
+                self._threads = Threads(workers, "decode")
+            return self._threads.each
 
     def _take_kept(self) -> "dict[Offset, npt.NDArray[Any]]":
         with self._lock:
@@ -138,21 +132,21 @@ class ChunkReader:
         """Read a chunk that is stored plain to where it is wanted whole and in one piece; whether that was done."""
         if self._zipped or self._shuffled or out.shape != self._chunk_shape or not out.flags.c_contiguous:
             return False
-        stored = self._dataset.id.get_chunk_info_by_coord(offset)
-        return stored.byte_offset is not None and os.preadv(self._handle, [out.data], stored.byte_offset) == out.nbytes
+        stored = self._stored[offset]
+        return stored.size > 0 and os.preadv(self._handle, [out.data], stored.position) == out.nbytes
 
     def _load(self, offset: Offset) -> npt.NDArray[Any]:
-        stored = self._dataset.id.get_chunk_info_by_coord(offset)
-        if stored.byte_offset is None:
+        stored = self._stored[offset]
+        if not stored.size:
             return np.full(self._chunk_shape, self._dataset.fillvalue, self._dtype)
-        packed, skipped_filters = os.pread(self._handle, stored.size, stored.byte_offset), stored.filter_mask
+        packed = os.pread(self._handle, stored.size, stored.position)
         if len(packed) != stored.size:
             raise self._damaged(offset, f"the file ends after {len(packed)} of its {stored.size} bytes")
         n_bytes = self._chunk_bytes()
         shuffle_bit, gzip_bit = (1, 2) if self._shuffled else (0, 1)
-        stored_plain = not self._zipped or skipped_filters & gzip_bit
+        stored_plain = not self._zipped or stored.skipped_filters & gzip_bit
         raw = packed if stored_plain else self._inflate(packed, n_bytes, offset)
-        if self._shuffled and not skipped_filters & shuffle_bit:
+        if self._shuffled and not stored.skipped_filters & shuffle_bit:
             raw = np.frombuffer(raw, "u1").reshape(self._dtype.itemsize, -1).T.tobytes()
         return np.frombuffer(raw, self._dtype).reshape(self._chunk_shape)
 

@@ -1,8 +1,8 @@
 """Filtering what is too long for memory: blocks in, blocks out, in between on the scratch disk."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from threading import Event, Lock
 from types import TracebackType
@@ -20,7 +20,8 @@ from ecogpipe.params import load_params
 from ecogpipe.signal.decimate import Decimator
 from ecogpipe.signal.filters import Phase
 from ecogpipe.signal.rates import decimated_length
-from ecogpipe.signal.stream import Gap, GapFinder, bridge, causal, restore, zero_phase
+from ecogpipe.signal.stream import Gap, GapFinder, SosPasses, bridge, restore
+from ecogpipe.threads import Threads
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -41,7 +42,7 @@ class StreamedFilter:
 
     def __init__(self, sos: Array | None, write: Callable[[slice, int, Array], None], phase: Phase = "zero") -> None:
         self._sos, self._write, self._phase = sos, write, phase
-        self._scratch: list[tuple[slice, ScratchBlocks]] = []
+        self._groups: list[_Rows] = []
         self._finder = GapFinder()
         self._n_samples = 0
         self._given_up = Event()
@@ -54,45 +55,26 @@ class StreamedFilter:
         if self._sos is None:
             self._write(slice(0, len(block)), self._n_samples, block)
         else:
-            self._scratch = self._scratch or [(rows, ScratchBlocks()) for rows in _groups(len(block))]
-            for rows, blocks in self._scratch:
-                blocks.append(block[rows])
+            self._groups = self._groups or [_Rows(rows, self._sos, self._phase) for rows in _groups(len(block))]
+            for group in self._groups:
+                group.push(block[group.rows], self._finder.has_found)
         self._n_samples += block.shape[1]
 
     def finish(self) -> None:
         """Write the rest; runs that were not finite are bridged for the filter, then NaN."""
         gaps = self._finder.finish()
-        with ThreadPoolExecutor(max(1, len(self._scratch)), thread_name_prefix="filter") as pool:
-            running = [pool.submit(self._finish_rows, *rows, gaps) for rows in self._scratch]
-            try:
-                for rows_filtered in running:
-                    rows_filtered.result()
-            except BaseException:
-                self._given_up.set()
-                raise
+        with Threads(max(1, len(self._groups)), "filter") as threads:
+            threads.each(partial(self._finish_rows, gaps), self._groups)
 
-    def _finish_rows(self, rows: slice, blocks: ScratchBlocks, gaps: Sequence[Gap]) -> None:
-        inside = [
-            replace(gap, channel=gap.channel - rows.start) for gap in gaps if rows.start <= gap.channel < rows.stop
-        ]
-        if inside:
-            for number in range(len(blocks)):
-                block = blocks.read(number)
-                bridge(block, blocks.first_sample(number), inside)
-                blocks.replace(number, block)
-        for number, block in self._passes(blocks):
-            if self._given_up.is_set():
-                return
-            first = blocks.first_sample(number)
-            restore(block, first, inside)
-            self._write(rows, first, block)
-
-    def _passes(self, blocks: ScratchBlocks) -> Iterator[tuple[int, Array]]:
-        if self._sos is None:
-            return iter(())
-        if self._phase == "causal":
-            return causal(blocks, self._sos)
-        return zero_phase(blocks, self._sos, self._n_samples)
+    def _finish_rows(self, gaps: Sequence[Gap], group: "_Rows") -> None:
+        try:
+            for first, block in group.finish(gaps):
+                if self._given_up.is_set():
+                    return
+                self._write(group.rows, first, block)
+        except BaseException:
+            self._given_up.set()
+            raise
 
     def gaps(self) -> npt.NDArray[np.int64]:
         """Return the runs of samples that are not finite: (channel, first sample, stop sample)."""
@@ -105,13 +87,49 @@ class StreamedFilter:
     def close(self) -> None:
         """Give the scratch disk back; what still runs stops."""
         self._given_up.set()
-        for _, blocks in self._scratch:
-            blocks.close()
+        for group in self._groups:
+            group.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Rows:
+    """Channels that one thread filters: on the scratch disk until all of their samples have come."""
+
+    def __init__(self, rows: slice, sos: Array, phase: Phase) -> None:
+        self.rows = rows
+        self._blocks = ScratchBlocks()
+        self._passes = SosPasses(self._blocks, sos, phase)
+
+    def push(self, block: Array, waits: bool) -> None:
+        """Take the next samples, which may wait until their gaps are bridged."""
+        self._passes.push(block, waits)
+
+    def finish(self, gaps: Sequence[Gap]) -> Iterator[tuple[int, Array]]:
+        """Yield the first sample of each finished block, and the block."""
+        own = [
+            replace(gap, channel=gap.channel - self.rows.start)
+            for gap in gaps
+            if self.rows.start <= gap.channel < self.rows.stop
+        ]
+        self._bridge(own)
+        for number, block in self._passes.finish():
+            first = self._blocks.first_sample(number)
+            restore(block, first, own)
+            yield first, block
+
+    def _bridge(self, gaps: Sequence[Gap]) -> None:
+        for number in range(len(self._blocks)) if gaps else ():
+            block = self._blocks.read(number)
+            bridge(block, self._blocks.first_sample(number), gaps)
+            self._blocks.replace(number, block)
+
+    def close(self) -> None:
+        """Give the scratch disk back."""
+        self._blocks.close()
 
 
 def _groups(n_channels: int) -> list[slice]:
@@ -166,9 +184,9 @@ def decimate_source(source: ElectrodeDataSource, ratio: int, out: Any) -> None:
     # BLAS on more threads would split its sums, and so change their last bits.
     with (
         threadpool_limits(1, user_api="blas"),
-        ThreadPoolExecutor(load_params().workers, thread_name_prefix="decimate") as pool,
+        Threads(load_params().workers, "decimate") as threads,
     ):
-        decimator = Decimator(ratio, source.n_samples, pool=pool)
+        decimator = Decimator(ratio, source.n_samples, each=threads.each)
         for block in source.iter_blocks(length):
             low = decimator.push(block)
             out[:, first : first + low.shape[1]] = low

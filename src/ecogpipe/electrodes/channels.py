@@ -90,23 +90,23 @@ class ChannelTable:
     def __len__(self) -> int:
         return len(self.role)
 
-    @property
+    @cached_property
     def electrode_channels(self) -> Ints:
         """Channels that carry a site, ascending."""
         return np.flatnonzero(self.role == ELECTRODE)
 
-    @property
+    @cached_property
     def diagnostic_channels(self) -> Ints:
         """Channels that carry leakage or supply signals, ascending."""
         return np.flatnonzero(self.role == DIAGNOSTIC)
 
-    @property
+    @cached_property
     def bnc_channels(self) -> dict[int, Ints]:
         """The channels of each BNC line, by its DAQ column: copies at successive rows."""
         columns = np.unique(self.daq_column[self.role == BNC])
         return {int(column): np.flatnonzero(self.daq_column == column) for column in columns}
 
-    @property
+    @cached_property
     def bnc_kinds(self) -> dict[int, BncKind]:
         """The kind of each BNC line, by its DAQ column."""
         return {

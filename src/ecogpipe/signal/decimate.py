@@ -5,7 +5,6 @@ product has one shape, its tile of outputs anchored at output sample 0, so that 
 the samples arrive.
 """
 
-from concurrent.futures import Executor
 from functools import lru_cache, partial
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +15,7 @@ from scipy import signal
 
 from ecogpipe.errors import RateError
 from ecogpipe.signal.rates import decimated_length
+from ecogpipe.threads import Each, one_by_one
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Order: TypeAlias = Literal["C", "F"]
@@ -91,8 +91,8 @@ class Decimator:
         Samples that will arrive in all.
     taps
         Taps to use in place of `decimation_fir`, an odd number of them, the last one for the newest sample.
-    pool
-        Threads that share the work over time; they do not change the result.
+    each
+        Goes through the runs of products, perhaps in threads, which do not change the result.
     first
         Sample that output 0 stands for, less than `ratio`.
 
@@ -110,10 +110,10 @@ class Decimator:
     """
 
     def __init__(
-        self, ratio: int, n_samples: int, taps: Array | None = None, pool: Executor | None = None, first: int = 0
+        self, ratio: int, n_samples: int, taps: Array | None = None, each: Each = one_by_one, first: int = 0
     ) -> None:
         self._taps = decimation_fir(ratio) if taps is None else taps
-        self._pool = pool
+        self._each = each
         self._ratio, self._n_samples = ratio, n_samples
         self._hop = _TILE_OUTPUTS * ratio
         self._reach = self._hop - ratio + len(self._taps)
@@ -198,9 +198,7 @@ class Decimator:
                 run = tiles[start : start + _RUN_TILES]
                 runs.append((run, by_tile[first + start : first + start + len(run)]))
             first += len(tiles)
-        multiply = partial(_multiply, band=self._band, ratio=self._ratio, n_taps=len(self._taps))
-        for _ in (map if self._pool is None else self._pool.map)(multiply, runs):
-            pass
+        self._each(partial(_multiply, band=self._band, ratio=self._ratio, n_taps=len(self._taps)), runs)
         return outputs
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import signal
 
 from ecogpipe.errors import FilterError
-from ecogpipe.signal.filters import padding_length
+from ecogpipe.signal.filters import Phase, padding_length
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -23,6 +23,10 @@ class BlockStore(Protocol):
 
     def __len__(self) -> int:
         """Number of blocks."""
+        ...
+
+    def append(self, block: Array) -> None:
+        """Add a block after the last one."""
         ...
 
     def read(self, number: int) -> Array:
@@ -64,6 +68,11 @@ class GapFinder:
             self._last = block[:, -1].copy()
         self._n_samples += block.shape[1]
 
+    @property
+    def has_found(self) -> bool:
+        """Whether there was a gap so far."""
+        return bool(self.gaps or self._open)
+
     def finish(self) -> list[Gap]:
         """Return all gaps; one that reaches an end of the recording has the nearest value on that side too."""
         for channel, (start, before) in sorted(self._open.items()):
@@ -103,53 +112,84 @@ def restore(block: Array, first_sample: int, gaps: Sequence[Gap]) -> None:
         block[gap.channel, inside] = np.nan
 
 
-def zero_phase(store: BlockStore, sos: Array, n_samples: int) -> Iterator[tuple[int, Array]]:
-    """Filter what a store holds forwards and backwards; yield the finished blocks, the last one first.
+class SosPasses:
+    """Filters signals that arrive in blocks, forwards, or forwards and backwards; equal to SciPy on the whole.
+
+    The forward pass goes along with the blocks. What waits to be repaired, and all that comes after it, is left to
+    `finish`; the bits are the same.
 
     Parameters
     ----------
     store
-        Blocks of finite float64 signals; they are replaced by the result of the forward pass.
+        An empty store; it keeps the blocks as they are after the forward pass.
     sos
         Second-order sections.
-    n_samples
-        Samples that the store holds in all.
-
-    Yields
-    ------
-    tuple of (int, ndarray)
-        Number of the block, and the block as filtered.
-
-    Raises
-    ------
-    FilterError
-        If there are not more samples than the padding needs.
+    phase
+        'zero' equals `scipy.signal.sosfiltfilt`, 'causal' `scipy.signal.sosfilt` from the steady state of the first
+        sample.
     """
-    padding = padding_length(sos)
-    if n_samples <= padding:
-        raise FilterError(
-            f"The recording has {n_samples} samples at the new rate; this filter needs more than {padding} of them "
-            "for its padding; use a longer recording, a lower order, or no filter."
-        )
-    passing = _Pass(sos)
-    after = _forward(store, passing, padding)
-    yield from _backward(store, passing, after)
 
+    def __init__(self, store: BlockStore, sos: Array, phase: Phase) -> None:
+        self._store, self._passing, self._phase = store, _Pass(sos), phase
+        self._padding = padding_length(sos) if phase == "zero" else 0
+        self._last: Array = np.empty((0, 0))
+        self._n_passed, self._n_samples = 0, 0
 
-def causal(store: BlockStore, sos: Array) -> Iterator[tuple[int, Array]]:
-    """Filter what a store holds forwards only, from the steady state of its first sample; yield blocks in order.
+    def push(self, block: Array, waits: bool = False) -> None:
+        """Take the next samples, (channels, time), which may wait to be repaired in the store."""
+        self._n_samples += block.shape[1]
+        can_begin = self._n_passed > 0 or block.shape[1] > self._padding
+        if waits or self._n_passed < len(self._store) or not can_begin:
+            self._store.append(block)
+            return
+        if not self._n_passed:
+            self._begin(block)
+        self._store.append(self._forward(block))
+        self._n_passed += 1
 
-    Parameters
-    ----------
-    store
-        Blocks of finite float64 signals.
-    sos
-        Second-order sections.
-    """
-    passing = _Pass(sos)
-    passing.start_at(_first_samples(store, 1))
-    for number in range(len(store)):
-        yield number, passing.push(store.read(number))
+    def finish(self) -> Iterator[tuple[int, Array]]:
+        """Yield the finished blocks and their numbers; with zero phase, the last one comes first.
+
+        Raises
+        ------
+        FilterError
+            If there are not more samples than the padding needs.
+        """
+        if self._n_samples <= self._padding:
+            raise FilterError(
+                f"The recording has {self._n_samples} samples at the new rate; this filter needs more than "
+                f"{self._padding} of them for its padding; use a longer recording, a lower order, or no filter."
+            )
+        if not self._n_passed:
+            self._begin(_first_samples(self._store, self._padding + 1))
+        for number in range(self._n_passed, len(self._store)):
+            self._store.replace(number, self._forward(self._store.read(number)))
+        if self._phase == "zero":
+            yield from self._backward()
+        else:
+            yield from ((number, self._store.read(number)) for number in range(len(self._store)))
+
+    def _begin(self, first: Array) -> None:
+        """Pass the padding that precedes the first sample, if there is one."""
+        self._last = first[:, :0]
+        if not self._padding:
+            self._passing.start_at(first[:, :1])
+            return
+        before = 2 * first[:, :1] - first[:, self._padding : 0 : -1]
+        self._passing.start_at(before[:, :1])
+        self._passing.push(before)
+
+    def _forward(self, block: Array) -> Array:
+        n_last = self._padding + 1
+        self._last = np.concatenate([self._last, block[:, -n_last:]], axis=1)[:, -n_last:]
+        return self._passing.push(block)
+
+    def _backward(self) -> Iterator[tuple[int, Array]]:
+        after = self._passing.push(2 * self._last[:, -1:] - self._last[:, -2::-1])
+        self._passing.start_at(after[:, -1:])
+        self._passing.push(np.ascontiguousarray(after[:, ::-1]))
+        for number in reversed(range(len(self._store))):
+            yield number, self._passing.push(np.ascontiguousarray(self._store.read(number)[:, ::-1]))[:, ::-1]
 
 
 class _Pass:
@@ -168,41 +208,13 @@ class _Pass:
         return np.asarray(out)
 
 
-def _forward(store: BlockStore, passing: _Pass, padding: int) -> Array:
-    """Run the forward pass over the store; return the filtered padding that follows the last sample."""
-    head, tail = _first_samples(store, padding + 1), _last_samples(store, padding + 1)
-    before = 2 * head[:, :1] - head[:, :0:-1]
-    after = 2 * tail[:, -1:] - tail[:, -2::-1]
-    passing.start_at(before[:, :1])
-    passing.push(before)
-    for number in range(len(store)):
-        store.replace(number, passing.push(store.read(number)))
-    return passing.push(after)
-
-
-def _backward(store: BlockStore, passing: _Pass, after: Array) -> Iterator[tuple[int, Array]]:
-    passing.start_at(after[:, -1:])
-    passing.push(np.ascontiguousarray(after[:, ::-1]))
-    for number in reversed(range(len(store))):
-        yield number, passing.push(np.ascontiguousarray(store.read(number)[:, ::-1]))[:, ::-1]
-
-
 def _first_samples(store: BlockStore, n: int) -> Array:
-    return _gather(store, range(len(store)), n)[:, :n]
-
-
-def _last_samples(store: BlockStore, n: int) -> Array:
-    return _gather(store, range(len(store) - 1, -1, -1), n)[:, -n:]
-
-
-def _gather(store: BlockStore, numbers: range, n: int) -> Array:
-    """Read blocks in the order of `numbers` until they hold `n` samples; return them in the order of time."""
     blocks: list[Array] = []
-    for number in numbers:
+    for number in range(len(store)):
         blocks.append(store.read(number))
         if sum(block.shape[1] for block in blocks) >= n:
             break
-    return np.concatenate(blocks[:: numbers.step], axis=1)
+    return np.concatenate(blocks, axis=1)[:, :n]
 
 
 def _inside(block: Array, first_sample: int, gaps: Sequence[Gap]) -> Iterator[tuple[Gap, slice, npt.NDArray[np.intp]]]:

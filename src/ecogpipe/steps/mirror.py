@@ -71,12 +71,11 @@ def mirror_recording(
         with whole_hdf5(mirror) as file, flushed_early(file) as flush:
             _write_description(file, recording, ratio, table, keep, settling)
             layout.write_provenance(file, made_of)
-            engine = MirrorEngine(file, recording, table, keep, ratio, wanted)
+            engine = MirrorEngine(file, recording, table, keep, ratio, wanted, flush)
             # BLAS on more threads would split its sums, and so change their last bits.
             with threadpool_limits(1, user_api="blas"), progress(f"mirror {mirror.stem}", _n_bytes(recording)) as done:
                 for n_bytes in engine.run():
                     done(n_bytes)
-                    flush()
             file[layout.NON_FINITE] = engine.non_finite()
             flush()
             file.attrs["sha256"] = sha256_of_dataset(file[layout.DATA])

@@ -1,7 +1,7 @@
 """The engine of the step `mirror`: read, scale, decimate, reference, filter, write, in one pass over the recording."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from ecogpipe.signal.filters import design_fir, design_sos
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.signal.reference import subtract_reference
 from ecogpipe.steps.mirror_settings import MirrorSettings
+from ecogpipe.threads import Each, Threads
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -55,6 +56,8 @@ class MirrorEngine:
         Integer ratio of the rates.
     settings
         What the mirror is to be.
+    written
+        Called, in any thread, when rows have been written.
     """
 
     def __init__(
@@ -65,10 +68,11 @@ class MirrorEngine:
         active: Bools,
         ratio: int,
         settings: MirrorSettings,
+        written: Callable[[], None],
     ) -> None:
         self._data, self._bnc = ContiguousWriter(file[layout.DATA]), ContiguousWriter(file[layout.BNC])
         self._recording, self._table, self._ratio = recording, table, ratio
-        self._active, self._settings = active, settings
+        self._active, self._settings, self._written = active, settings, written
         self._new_rate = recording.acquisition.rate / ratio
         self._to_units = _row_scale(recording.acquisition, table)
         self._non_finite: list[npt.NDArray[np.int64]] = []
@@ -76,11 +80,11 @@ class MirrorEngine:
     def run(self) -> Iterator[int]:
         """Write the mirror's rows; yield the bytes of the recording that each block took."""
         with (
-            ThreadPoolExecutor(load_params().workers, thread_name_prefix="decimate") as pool,
+            Threads(load_params().workers, "decimate") as threads,
             ThreadPoolExecutor(1, thread_name_prefix="write_behind") as behind,
             ExitStack() as open_filters,
         ):
-            stretches = [self._stretch(*samples, pool) for samples in gap_free_ranges(self._recording.segments)]
+            stretches = [self._stretch(*samples, threads.each) for samples in gap_free_ranges(self._recording.segments)]
             for stretch in stretches:
                 open_filters.enter_context(stretch.filtering)
             writing = None
@@ -98,7 +102,7 @@ class MirrorEngine:
         runs[:, 0] = self._table.electrode_channels[runs[:, 0]]
         return runs
 
-    def _stretch(self, first: int, stop: int, pool: Executor) -> "_Stretch":
+    def _stretch(self, first: int, stop: int, each: Each) -> "_Stretch":
         """Return the stages that samples [first, stop) go through, between which there is no gap."""
         wanted, ratio = self._settings.filter, self._ratio
         start, end = decimated_length(first, ratio), decimated_length(stop, ratio)
@@ -109,8 +113,8 @@ class MirrorEngine:
             first,
             stop,
             start,
-            [Decimator(ratio, stop - first, own, pool, start * ratio - first) for own in self._taps()],
-            Decimator(1, end - start, taps, pool),
+            [Decimator(ratio, stop - first, own, each, start * ratio - first) for own in self._taps()],
+            Decimator(1, end - start, taps, each),
             StreamedFilter(sos, partial(self._write_electrodes, start), wanted.phase),
         )
 
@@ -137,6 +141,7 @@ class MirrorEngine:
     def _pass_on(self, pieces: Sequence["_Piece"], lines: Lines) -> None:
         """Bring decimated rows to their units; write those that are no electrodes, and pass on the electrodes."""
         self._write_lines(lines)
+        self._written()
         for piece in pieces:
             stretch, values = piece.stretch, self._to_units(piece.low, slice(0, len(piece.low)))
             self._write(self._table.diagnostic_channels, stretch.next_output, values[self._table.diagnostic_channels])
@@ -167,6 +172,7 @@ class MirrorEngine:
         if self._settings.masked == "nan":
             values[~self._active[rows]] = np.nan
         self._write(self._table.electrode_channels[rows], stretch_start + start, values)
+        self._written()
 
     def _decimated_lines(self, block: npt.NDArray[Any], first_sample: int) -> Lines:
         """Return the decimated copies of each BNC line, in raw numbers, and the sample that they begin at."""
