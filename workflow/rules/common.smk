@@ -4,7 +4,6 @@ A mistake in them ends the run with one sentence, before any job. A recording wh
 job that fails says so.
 """
 
-import gc
 import re
 import sys
 from functools import cache
@@ -24,11 +23,6 @@ from ecogpipe.settings import check_config
 MASKS = Path("config", "masks")
 WIRINGS = Path("config", "wiring")
 WIRING_TABLES = sorted(str(table) for table in WIRINGS.glob("*.y*ml"))
-
-
-# Snakemake keeps some hundred objects for each job, none of them garbage: to look through them less often makes a start
-# with many recordings a tenth shorter.
-gc.set_threshold(200_000, 20, 100)
 
 
 def stop(sentence: str):
