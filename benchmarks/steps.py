@@ -3,6 +3,7 @@
 python benchmarks/steps.py FOLDER      (with the recordings of recording.py)
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,12 @@ def copy_with_cp(path: Path, folder: Path) -> None:
     subprocess.run(["cp", "--reflink=never", path, folder / "copy"], check=True)
 
 
+def copy_and_flush(path: Path, folder: Path) -> None:
+    copy_with_cp(path, folder)
+    with (folder / "copy").open("rb") as copy:
+        os.fsync(copy.fileno())
+
+
 def ingest_one(path: Path, folder: Path) -> None:
     ingest([path], folder / "raw.h5")
 
@@ -42,11 +49,14 @@ def bench_tdms(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         for label, (per_second, target) in SEGMENTS.items():
             path = truth.write_tdms(Path(name) / "recording.tdms", n_segments=TDMS_SECONDS * per_second)[0]
-            copying, ingesting = in_turns((copy_with_cp, path, Path(name)), (ingest_one, path, Path(name)))
+            jobs = [(job, path, Path(name)) for job in (copy_with_cp, copy_and_flush, ingest_one)]
+            copying, flushing, ingesting = in_turns(*jobs)
             print(
-                f"    segments of {label:6} cp {copying.seconds:6.2f} s   ingest {ingesting.seconds:6.2f} s"
+                f"    segments of {label:6} cp {copying.seconds:6.2f} s   cp and flush {flushing.seconds:6.2f} s   "
+                f"ingest, which flushes {ingesting.seconds:6.2f} s"
                 f"{path.stat().st_size / 1e6 / ingesting.seconds:7.0f} MB/s{ingesting.peak_bytes / 1e6:6.0f} MB   "
-                f"share of cp {copying.seconds / ingesting.seconds:.2f} (target: at least {target})"
+                f"share of cp {copying.seconds / ingesting.seconds:.2f} (target: at least {target}), "
+                f"of cp and flush {flushing.seconds / ingesting.seconds:.2f}"
             )
 
 

@@ -146,6 +146,15 @@ def test_a_mask_that_names_no_recording_of_its_session_gets_the_nearest(tmp_path
         check_masks(recordings, tmp_path / "masks")
 
 
+def test_a_mask_of_no_session_gets_the_nearest(tmp_path: Path) -> None:
+    recordings = read_recordings(write_table(tmp_path, {}))
+    mask = tmp_path / "masks" / "16011" / "2016-09-01_activ.tsv"
+    mask.parent.mkdir(parents=True)
+    mask.write_text("recording\twhat\twhich\tkeep\treason\n")
+    with pytest.raises(EcogpipeError, match=r"activ.tsv: is the mask of no session .*'16011/2016-09-01_active.tsv'"):
+        check_masks(recordings, tmp_path / "masks")
+
+
 def test_a_set_up_without_wiring_names_recording_and_nearest(tmp_path: Path) -> None:
     path = write_table(tmp_path, {}, {"recording": "test_002", "electrode": "actv_46"})
     with pytest.raises(EcogpipeError, match=r"recording 16011/2016-09-01_active/test_002: .*Did you mean 'actv_64'\?"):

@@ -12,7 +12,7 @@ import yaml
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.electrodes.masks import check_manual_mask
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
-from ecogpipe.errors import SettingsError, WiringError, nearest
+from ecogpipe.errors import MaskError, SettingsError, WiringError, nearest
 from ecogpipe.settings import check_row, load_schema
 from ecogpipe.tsv import read_tsv
 
@@ -130,17 +130,24 @@ def check_wirings(recordings: Iterable[Recording], path: str | Path, user_tables
 
 
 def check_masks(recordings: Iterable[Recording], folder: Path) -> None:
-    """Refuse a manual mask in `folder`, <subject>/<session>.tsv, that names a recording which the session has not.
+    """Refuse a manual mask in `folder`, <subject>/<session>.tsv, of no session, or with a recording it has not.
 
     Raises
     ------
     MaskError
-        With the row, and the nearest name.
+        With the file or its row, and the nearest name.
     """
     sessions: dict[Path, list[str]] = {}
     for recording in recordings:
         path = manual_mask_path(folder, recording.subject, recording.session)
         sessions.setdefault(path, []).append(recording.recording)
+    for path in sorted(folder.rglob("*.tsv")):
+        if path not in sessions:
+            name, known = path.relative_to(folder).as_posix(), [one.relative_to(folder).as_posix() for one in sessions]
+            raise MaskError(
+                f"{path}: is the mask of no session in the recordings table. {nearest(name, known)} Rename it, or move "
+                f"it out of {folder}."
+            )
     for path, names in sessions.items():
         if path.exists():
             check_manual_mask(path, names)
