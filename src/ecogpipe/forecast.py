@@ -45,10 +45,10 @@ _UNPACKED = 3
 
 _LOADED_COPIES = 2.3
 
-_AT_ONCE_BYTES, _AT_NEW_RATE = 64 * MB, 5
+_AT_ONCE_BYTES, _AT_NEW_RATE = 128 * MB, 5
 """Of a block of the mirror: as read, the next one, in float64, and so many copies at the new rate."""
 
-_STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 60 * MB, 25_000
+_STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 40 * MB, 25_000
 """What else the mirror holds, and what its stages keep of each channel from block to block."""
 
 _COUNT_BYTES = 2

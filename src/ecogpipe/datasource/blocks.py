@@ -12,12 +12,8 @@ from ecogpipe.params import load_params
 
 Key: TypeAlias = tuple[slice, slice]
 
-_SHARE = 2
-"""A block takes at most this fraction of the memory limit, as the caller's block and the next are held at once."""
-
-
-_LARGEST_BLOCK = 64_000_000
-"""Bytes; larger blocks are not read any faster."""
+_MOST_AT_ONCE = 128_000_000
+"""Bytes of all blocks together; larger ones are not worked on any faster."""
 
 
 class Readable(Protocol):
@@ -65,7 +61,7 @@ class BlockIterator:
         return (block, key) if self._return_slice else block
 
 
-def affordable(length: int, cost: Callable[[int], int]) -> int:
+def affordable(length: int, cost: Callable[[int], int], at_once: int = 2) -> int:
     """Return how many of `length` items a block may hold under the memory limit.
 
     Parameters
@@ -74,20 +70,22 @@ def affordable(length: int, cost: Callable[[int], int]) -> int:
         Items that there are.
     cost
         Bytes that a block of so many items takes at its peak; more for more items.
+    at_once
+        How many such blocks are held at once: the caller's and the next one, unless the cost counts all of them.
 
     Raises
     ------
     MemoryBlowOutError
         If not even one fits.
     """
-    limit = load_params().memory_limit
-    if cost(1) > limit // _SHARE:
+    limit, least = load_params().memory_limit, at_once * cost(1)
+    if least > limit:
         raise MemoryBlowOutError(
-            f"The smallest block takes {cost(1):,} bytes, more than half of the memory limit of {limit:,}; raise "
-            f"the limit to {_SHARE * cost(1):,} bytes or more."
+            f"The smallest blocks take {least:,} bytes, more than the memory limit of {limit:,}; raise the limit to "
+            f"{least:,} bytes or more."
         )
     # What a block costs however small it is (chunks that are kept and inflated) does not count as its size.
-    most = min(limit // _SHARE, cost(1) + _LARGEST_BLOCK)
+    most = min(limit // at_once, cost(1) + _MOST_AT_ONCE // at_once)
     return max(1, bisect_right(range(1, length + 1), most, key=cost))
 
 

@@ -1,15 +1,22 @@
 """Opening a canonical recording: its own or linked signals as one source of all channels, in raw numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from ecogpipe.datasource.binder import BufferBinder
 from ecogpipe.datasource.buffers import Buffer, HDF5Buffer, open_hdf5
 from ecogpipe.datasource.mapped import MappedSource
+from ecogpipe.datasource.read_ahead import read_ahead
 from ecogpipe.errors import FormatError
 from ecogpipe.layout import SEGMENTS, Acquisition, Part, Segment, read_acquisition, read_segments, signal_parts
+
+Array: TypeAlias = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,30 @@ class RawRecording:
     def n_samples(self) -> int:
         """Number of frames."""
         return self.source.n_samples
+
+    def blocks(self, length: int) -> Iterator[tuple[int, Array]]:
+        """Yield the first sample of each block of all channels, and the block; the next one is read meanwhile.
+
+        Two arrays take turns, so that memory does not depend on when one is given back: a block is filled anew when
+        the next one is asked for.
+
+        Parameters
+        ----------
+        length
+            Samples of a block; the last one may be shorter.
+        """
+        return read_ahead(self._filled_in_turn(length))
+
+    def _filled_in_turn(self, length: int) -> Iterator[tuple[int, Array]]:
+        source, buffer = self.source, self.source.data_buffer
+        shape = (length, len(source)) if source.transposed else (len(source), length)
+        arrays = cycle([np.empty(shape, source.dtype) for _ in range(2)])
+        for first, array in zip(range(0, self.n_samples, length), arrays, strict=False):
+            time = range(first, min(first + length, self.n_samples))
+            filled = array[: len(time)] if source.transposed else array[:, : len(time)]
+            axes = (time, range(len(source))) if source.transposed else (range(len(source)), time)
+            buffer.read_into(axes, filled)
+            yield first, filled.T if source.transposed else filled
 
     def close(self) -> None:
         """Close the files."""

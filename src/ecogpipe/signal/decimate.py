@@ -128,16 +128,16 @@ class Decimator:
     def push(self, block: npt.NDArray[Any]) -> Array:
         """Take the next samples, (channels, time) of any length; return the outputs that are complete.
 
-        After the last sample every remaining output is returned.
+        After the last sample every remaining output is returned. Outputs share no memory with the block.
         """
         if self._arrived == 0:
             self._order = _memory_order(block)
         self._arrived += block.shape[1]
         if self._arrived > self._n_samples:
             raise ValueError(f"{self._arrived} samples have arrived, {self._n_samples} were announced.")
-        block = block.astype(np.float64, copy=False)
         if len(self._taps) == 1:
-            return block
+            return block.astype(np.float64)
+        block = block.astype(np.float64, copy=False)
         last = self._arrived == self._n_samples
         complete = [tiles for piece in self._ends.push(block, last) for tiles in self._consume(self._skipped(piece))]
         if last:
@@ -248,7 +248,7 @@ def decimate_line(samples: npt.NDArray[Any], ratio: int, kind: LineKind) -> npt.
         'ttl_high' keeps the maximum of a bin, 'ttl_low' the minimum, 'analog' its first sample.
     """
     if kind == "analog":
-        return samples[:, ::ratio]
+        return samples[:, ::ratio].copy()
     keep = np.maximum if kind == "ttl_high" else np.minimum
     kept = samples[:, ::ratio].copy(order="K")
     # Sample k of every bin at once: several times faster than reducing bin by bin.

@@ -107,14 +107,14 @@ class MirrorEngine:
         wanted, ratio = self._settings.filter, self._ratio
         start, end = decimated_length(first, ratio), decimated_length(stop, ratio)
         is_fir = wanted.design == "fir" and not wanted.does_nothing
-        taps = design_fir(wanted, self._new_rate) if is_fir else None
+        fir = Decimator(1, end - start, design_fir(wanted, self._new_rate), each) if is_fir else None
         sos = None if is_fir or wanted.does_nothing else design_sos(wanted, self._new_rate)
         return _Stretch(
             first,
             stop,
             start,
             [Decimator(ratio, stop - first, own, each, start * ratio - first) for own in self._taps()],
-            Decimator(1, end - start, taps, each),
+            fir,
             StreamedFilter(sos, partial(self._write_electrodes, start), wanted.phase),
         )
 
@@ -129,14 +129,14 @@ class MirrorEngine:
         """Decimate block by block; yield the rows that are no BNC, the BNC lines, and the bytes of the block."""
         acquisition = self._recording.acquisition
         n_filtered = acquisition.n_rows * acquisition.n_columns
-        for block, (_, time) in self._recording.source.iter_blocks(self._block_length(), return_slice=True):
-            filtered = block[:n_filtered]
+        for start, block in self._recording.blocks(self._block_length()):
+            stop = start + block.shape[1]
             pieces = [
-                _Piece(stretch, stretch.decimate(filtered, time.start), is_last=stretch.stop <= time.stop)
+                _Piece(stretch, stretch.decimate(block[:n_filtered], start), is_last=stretch.stop <= stop)
                 for stretch in stretches
-                if stretch.first < time.stop and stretch.stop > time.start
+                if stretch.first < stop and stretch.stop > start
             ]
-            yield pieces, self._decimated_lines(block, time.start), block.nbytes
+            yield pieces, self._decimated_lines(block, start), block.nbytes
 
     def _pass_on(self, pieces: Sequence["_Piece"], lines: Lines) -> None:
         """Bring decimated rows to their units; write those that are no electrodes, and pass on the electrodes."""
@@ -160,12 +160,15 @@ class MirrorEngine:
             raise FilterError(f"{between}: {error}") from None
 
     def _block_length(self) -> int:
-        """Samples of a block: what the memory limit affords, at whole bins of the BNC lines."""
+        """Samples of a block: what the memory limit affords of all that is held, at whole bins of the BNC lines."""
         source = self._recording.source
         in_float64 = 0 if source.dtype == np.float64 else 8
         beside = source.dtype.itemsize + in_float64 + _LOW_COPIES * 8 / self._ratio
-        frame_bytes = round(len(source) * beside)
-        length = affordable(source.n_samples, lambda n: source.block_bytes(len(source), n) + n * frame_bytes)
+
+        def held(n: int) -> int:
+            return source.block_bytes(len(source), n) + n * round(len(source) * beside)
+
+        length = affordable(source.n_samples, held, at_once=1)
         return max(self._ratio, length - length % self._ratio)
 
     def _write_electrodes(self, stretch_start: int, rows: slice, start: int, values: Array) -> None:
@@ -215,13 +218,19 @@ class _Stretch:
     decimators
         One for all rows, or one for each multiplexer slot.
     fir
-        The windowed FIR at the new rate, or one that does nothing.
+        The windowed FIR at the new rate, if there is one.
     filtering
         What follows it.
     """
 
     def __init__(
-        self, first: int, stop: int, start: int, decimators: list[Decimator], fir: Decimator, filtering: StreamedFilter
+        self,
+        first: int,
+        stop: int,
+        start: int,
+        decimators: list[Decimator],
+        fir: Decimator | None,
+        filtering: StreamedFilter,
     ) -> None:
         self.first, self.stop, self.next_output, self.filtering = first, stop, start, filtering
         self._start, self._decimators, self._fir = start, decimators, fir
@@ -241,7 +250,7 @@ class _Stretch:
     def pass_on(self, electrodes: Array) -> None:
         """Filter the next decimated samples of the electrodes."""
         self.next_output += electrodes.shape[1]
-        self.filtering.push(self._fir.push(electrodes))
+        self.filtering.push(electrodes if self._fir is None else self._fir.push(electrodes))
 
     def finish(self) -> npt.NDArray[np.int64]:
         """Filter the rest; return the runs that are not finite: (electrode, first output, stop output)."""
@@ -267,11 +276,13 @@ class _RowScale:
     def __init__(self, slope: float, intercept: float, factors: Array) -> None:
         self._slope, self._intercept, self._factors = slope, intercept, factors
 
-    def __call__(self, raw: npt.NDArray[Any], rows: slice | npt.NDArray[np.intp]) -> Array:
-        values = raw if self._slope == 1 else raw * np.float64(self._slope)
-        if self._intercept:
-            values = values + np.float64(self._intercept)
-        return np.asarray(values * self._factors[rows, None])
+    def __call__(self, raw: npt.NDArray[Any], rows: slice) -> Array:
+        """Return the values of raw numbers, in their place where they are float64."""
+        values = raw.astype(np.float64, copy=False)
+        values *= self._slope
+        values += self._intercept
+        values *= self._factors[rows, None]
+        return values
 
 
 def _row_scale(acquisition: Acquisition, table: ChannelTable) -> _RowScale:
