@@ -97,6 +97,8 @@ class Facts:
         Edges to expect on its trigger lines.
     is_guess : bool
         Whether nothing but the size of the files is known.
+    loaded_bytes : int
+        Of what is loaded as a whole, where that is more than the signals: several samples are averaged to one.
     """
 
     storage: Storage
@@ -108,6 +110,7 @@ class Facts:
     item_bytes: int
     n_edges: int = 0
     is_guess: bool = False
+    loaded_bytes: int = 0
 
     @property
     def n_values(self) -> int:
@@ -199,12 +202,17 @@ def memory_limit(step: str, job_bytes: float) -> int:
     return int(max(_LEAST_LIMIT, _LIMIT_SHARE * (job_bytes - _PROGRAM[step])))
 
 
+def _is_copied(facts: Facts) -> bool:
+    """Whether ingest copies the samples, or may have to: sizes do not tell whether a linkable file is multiplexed."""
+    return facts.storage != "linked" or facts.is_guess
+
+
 def _held_bytes(step: str, facts: Facts) -> int:
     """What a step holds beside its program."""
     if step == "ingest":
-        if facts.storage == "linked":
+        if not _is_copied(facts):
             return 10 * MB
-        loaded = _LOADED_COPIES * facts.signal_bytes if facts.storage == "loaded" else 0
+        loaded = _LOADED_COPIES * max(facts.signal_bytes, facts.loaded_bytes) if facts.storage == "loaded" else 0
         return round(50 * MB + min(50 * MB, facts.file_bytes / 100) + loaded)
     if step == "scan":
         return round(min(_MOST_SIGNALS, 30 * MB + 1.3 * facts.signal_bytes))
@@ -294,7 +302,7 @@ def seconds(step: str, facts: Facts, rates: Rates, mirror: MirrorPlan | None = N
     packed = facts.storage == "linked" and facts.file_bytes < 0.97 * facts.signal_bytes
     read_bytes = facts.file_bytes if facts.storage == "linked" else facts.signal_bytes
     work = 0.0
-    if step == "ingest" and facts.storage != "linked":
+    if step == "ingest" and _is_copied(facts):
         work = facts.signal_bytes * rates.copy
     elif step == "scan":
         work = facts.signal_bytes * (rates.scan_packed if packed else rates.scan)
@@ -306,5 +314,5 @@ def seconds(step: str, facts: Facts, rates: Rates, mirror: MirrorPlan | None = N
         work = facts.n_lines * facts.n_samples * _FLOAT64 * _EDGES_OVER_SCAN * rates.scan
     elif step == "qc":
         work = rates.draw
-    reads_all = step in ("scan", "mirror") or (step == "ingest" and facts.storage != "linked")
+    reads_all = step in ("scan", "mirror") or (step == "ingest" and _is_copied(facts))
     return rates.start + max(work, read_bytes * rates.read if reads_all else 0.0)

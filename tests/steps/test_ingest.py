@@ -318,7 +318,7 @@ class TestLayouts:
             (
                 "A",
                 {"skip_seconds": 1},
-                "96 channels should be the raw analog lines of 10 electrode and 2 BNC",
+                "96 channels of samples, but skip_seconds declares the raw analog lines of 10 .* and 2 BNC columns, 12 in all",
             ),
             ("C", {"skip_seconds": 1, "oversampling": 2}, "an oversampling of 2, but"),
             ("C", {"skip_seconds": 3}, "are 3000 frames .* takes 3000 of them"),

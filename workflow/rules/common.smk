@@ -90,15 +90,20 @@ def get_files(wildcards) -> list[str]:
 
 
 @cache
-def is_linked(file: str) -> bool:
-    """Tell whether raw.h5 links to a file in place of holding a copy of its signals."""
-    return h5py.is_hdf5(file)
+def is_linked(file: str, name: str) -> bool:
+    """Tell whether raw.h5 of a recording links to a file in place of holding a copy of its signals."""
+    if not h5py.is_hdf5(file):
+        return False
+    # The readers are imported only where one is needed: they would add a fifth of a second to every start.
+    from ecogpipe import formats
+
+    return formats.is_linked(file, RECORDINGS[name].acquisition_overrides)
 
 
 @signed
 def get_linked_files(wildcards) -> list[str]:
     """Return the files that are read wherever raw.h5 of a recording is read."""
-    return [file for file in get_files(wildcards) if is_linked(file)]
+    return [file for file in get_files(wildcards) if is_linked(file, get_name(wildcards))]
 
 
 @signed
