@@ -56,7 +56,7 @@ def write(path, counts, wiring, layout, kind):
 
 
 def _lines(values, n_rows, layout):
-    """What the analog lines of a layout hold: row after row; in layout C several samples of each, the outer ones off."""
+    """What the analog lines of a layout hold, row after row; in layout C several samples of each, outer ones off."""
     if layout == "A":
         return values
     lines = values.reshape(-1, n_rows, values.shape[1]).swapaxes(1, 2)
