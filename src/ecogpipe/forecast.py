@@ -51,6 +51,9 @@ _AT_ONCE_BYTES, _AT_NEW_RATE = 64 * MB, 5
 _STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 60 * MB, 25_000
 """What else the mirror holds, and what its stages keep of each channel from block to block."""
 
+_BLOCKS_OF_LINES_BYTES = 35 * MB
+"""Of a file that can be linked, unless it is multiplexed, which its size does not tell: less than other copies take."""
+
 _COUNT_BYTES = 2
 """Of a sample that is a count of the converter: the shortest ones, which grow most in float64."""
 
@@ -202,16 +205,11 @@ def memory_limit(step: str, job_bytes: float) -> int:
     return int(max(_LEAST_LIMIT, _LIMIT_SHARE * (job_bytes - _PROGRAM[step])))
 
 
-def _is_copied(facts: Facts) -> bool:
-    """Whether ingest copies the samples, or may have to: sizes do not tell whether a linkable file is multiplexed."""
-    return facts.storage != "linked" or facts.is_guess
-
-
 def _held_bytes(step: str, facts: Facts) -> int:
     """What a step holds beside its program."""
     if step == "ingest":
-        if not _is_copied(facts):
-            return 10 * MB
+        if facts.storage == "linked":
+            return _BLOCKS_OF_LINES_BYTES if facts.is_guess else 10 * MB
         loaded = _LOADED_COPIES * max(facts.signal_bytes, facts.loaded_bytes) if facts.storage == "loaded" else 0
         return round(50 * MB + min(50 * MB, facts.file_bytes / 100) + loaded)
     if step == "scan":
@@ -301,9 +299,12 @@ def seconds(step: str, facts: Facts, rates: Rates, mirror: MirrorPlan | None = N
     """Return how long the job of a step takes; reading from the disk goes on beside the arithmetic."""
     packed = facts.storage == "linked" and facts.file_bytes < 0.97 * facts.signal_bytes
     read_bytes = facts.file_bytes if facts.storage == "linked" else facts.signal_bytes
+    is_copied = facts.storage != "linked" or facts.is_guess
     work = 0.0
-    if step == "ingest" and _is_copied(facts):
-        work = facts.signal_bytes * rates.copy
+    if step == "ingest" and is_copied:
+        # Raw analog lines with oversampling are longer than the signals that they are averaged to.
+        read_bytes = max(facts.signal_bytes, facts.file_bytes)
+        work = read_bytes * rates.copy
     elif step == "scan":
         work = facts.signal_bytes * (rates.scan_packed if packed else rates.scan)
     elif step == "mirror" and mirror is not None:
@@ -314,5 +315,5 @@ def seconds(step: str, facts: Facts, rates: Rates, mirror: MirrorPlan | None = N
         work = facts.n_lines * facts.n_samples * _FLOAT64 * _EDGES_OVER_SCAN * rates.scan
     elif step == "qc":
         work = rates.draw
-    reads_all = step in ("scan", "mirror") or (step == "ingest" and _is_copied(facts))
+    reads_all = step in ("scan", "mirror") or (step == "ingest" and is_copied)
     return rates.start + max(work, read_bytes * rates.read if reads_all else 0.0)
