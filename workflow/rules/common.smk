@@ -12,12 +12,11 @@ from importlib.resources import files as package_files
 from inspect import signature
 from pathlib import Path
 
-import h5py
 from snakemake.logging import logger
 
 from ecogpipe.electrodes.masks import mask_files
 from ecogpipe.errors import EcogpipeError, nearest
-from ecogpipe.originals import find_missing
+from ecogpipe.originals import can_be_linked, find_missing
 from ecogpipe.recordings import Recording, check_masks, check_wirings, manual_mask_path, read_recordings
 from ecogpipe.settings import check_config
 
@@ -92,12 +91,7 @@ def get_files(wildcards) -> list[str]:
 @cache
 def is_linked(file: str, name: str) -> bool:
     """Tell whether raw.h5 of a recording links to a file in place of holding a copy of its signals."""
-    if not h5py.is_hdf5(file):
-        return False
-    # The readers are imported only where one is needed: they would add a fifth of a second to every start.
-    from ecogpipe import formats
-
-    return formats.is_linked(file, RECORDINGS[name].acquisition_overrides)
+    return can_be_linked(file, RECORDINGS[name].acquisition_overrides)
 
 
 @signed

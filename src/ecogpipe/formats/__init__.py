@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ecogpipe.errors import EcogpipeError, FormatError
+from ecogpipe.errors import FormatError
 from ecogpipe.formats.acquisition import check_declared
 from ecogpipe.formats.hdf5 import read_hdf5
 from ecogpipe.formats.header import Header, Reader
 from ecogpipe.formats.matlab import read_matlab5
 from ecogpipe.formats.tdms import read_tdms
 
-__all__ = ["Header", "is_linked", "read_header"]
+__all__ = ["Header", "read_header"]
 
 _TDMS, _TDMS_INDEX = b"TDSm", b"TDSh"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -45,14 +45,6 @@ def read_header(path: str | Path, declared: Mapping[str, Any] | None = None) -> 
     """
     check_declared(declared or {})
     return _reader_of(Path(path))(Path(path), declared or {})
-
-
-def is_linked(path: str | Path, declared: Mapping[str, Any] | None = None) -> bool:
-    """Whether ingest links to a file in place of copying its samples; one that cannot be read counts by its format."""
-    try:
-        return bool(read_header(path, declared).parts)
-    except EcogpipeError:
-        return Path(path).is_file() and _is_hdf5(Path(path))
 
 
 def _reader_of(path: Path) -> Reader:
