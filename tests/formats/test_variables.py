@@ -107,6 +107,16 @@ class TestMultiplexed:
         assert "the first 3 frames skipped; of the 4 samples" in header.acquisition.notes[0]
         assert np.array_equal(channels_by_time(header), SIGNALS[:, 3:] + 0.5)
 
+    def test_averages_have_the_same_bits_in_either_orientation_and_whatever_the_blocks(self, save, kind):
+        raw = np.random.default_rng(0).standard_normal((4, 2 * 30 * 40))
+        declared = {"skip_seconds": 0, "oversampling": 30}
+        expected = raw.reshape(4, 40, 2, 30)[..., 1:-1].mean(axis=-1).swapaxes(1, 2).reshape(8, 40)
+        for stored in (raw, raw.T):
+            header = read_header(save(kind, LAB | {"data": stored}), declared)
+            for length in (1, 7, 100):
+                blocks = [block.copy() for block in header.read_blocks(length)]
+                assert np.array_equal(np.concatenate(blocks, axis=1), expected)
+
     def test_samples_that_are_no_whole_frame_are_left_out_and_said(self, save, kind):
         header = read_header(save(kind, LAB | {"data": LINES[:, :-1]}))
         assert header.acquisition.notes == [

@@ -119,7 +119,9 @@ def average_visits(lines: npt.NDArray[Any], n_rows: int, visit: int) -> npt.NDAr
 
     Takes whole frames of lines, (lines, frames * rows * visit), and returns (lines, frames, rows).
     """
-    visits = lines.reshape(len(lines), -1, n_rows, visit)[..., 1:-1]
+    # NumPy adds up in another order where the axes lie otherwise in memory, and the last bits would differ by format.
+    in_order = np.ascontiguousarray(lines)
+    visits = in_order.reshape(len(lines), -1, n_rows, visit)[..., 1:-1]
     averages: npt.NDArray[np.float64] = visits.mean(axis=-1, dtype=np.float64)
     return averages
 
