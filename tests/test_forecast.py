@@ -21,6 +21,16 @@ class TestMemory:
         job = forecast.memory_bytes("ingest", loaded)
         assert forecast.memory_limit("ingest", job) >= 2 * 1_000 * MB
 
+    def test_raw_lines_that_are_loaded_count_as_long_as_they_are(self) -> None:
+        facts = Facts("loaded", 800 * MB, 96, 64, 16, n_samples=260_000, item_bytes=8, loaded_bytes=800 * MB)
+        assert forecast.memory_bytes("ingest", facts) > 2 * 800 * MB
+
+    def test_a_file_of_which_only_the_size_is_known_may_be_multiplexed_and_copied(self) -> None:
+        guessed = Facts.from_size("linked", 10_000 * MB, is_packed=True)
+        known = Facts("linked", 10_000 * MB, 96, 64, 16, guessed.n_samples // 96, item_bytes=8)
+        assert forecast.memory_bytes("ingest", guessed) > forecast.memory_bytes("ingest", known)
+        assert forecast.longest_minutes("ingest", guessed) > forecast.longest_minutes("ingest", known)
+
     @pytest.mark.parametrize("step", STEPS)
     def test_the_limit_fits_into_the_memory_of_a_job_of_a_long_recording(self, step: str) -> None:
         if step in ("scan", "mirror"):

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from ecogpipe.recordings import read_recordings
+from ecogpipe.synthetic import SyntheticRecording
 from test_front_door import PAGE, SETTINGS
-from test_workflow import OURS, RATE, planned, run_snakemake, write_copied_and_linked
+from test_workflow import OURS, RATE, SET_UP, planned, row, run_snakemake, write_copied_and_linked, write_study
 
 MIRROR = "mirrors.<name>."
 RULES_OF = {
@@ -142,3 +143,14 @@ class TestFilesThatAreGone:
         assert times(study) == before
         (study / "elsewhere.mat").rename(study / "raw" / "b.mat")
         assert planned(study) == {"report 1", "all 1"}
+
+    def test_a_matlab_file_that_was_still_multiplexed_is_a_copy(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, row("a", "lines", "raw/lines.mat"))
+        recording = SyntheticRecording(*SET_UP, rate=RATE, seconds=2, seed=3, n_bncs=2)
+        recording.write_mat73(study / "raw" / "lines.mat", layout="B")
+        run_snakemake(study, by=OURS)
+        before = times(study)
+        assert "Nothing to be done" in run_snakemake(study, by=OURS).stdout
+        (study / "raw" / "lines.mat").unlink()
+        assert "Nothing to be done" in run_snakemake(study, by=OURS).stdout
+        assert times(study) == before

@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,9 +19,11 @@ from ecogpipe.calibration import calibrate
 from ecogpipe.cli import main
 from ecogpipe.cli.commands import read_study
 from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
-from ecogpipe.forecast import Rates, report_bytes, run_config_bytes
+from ecogpipe.forecast import MB, Rates, report_bytes, run_config_bytes
 from ecogpipe.layout import gap_free_ranges, read_acquisition, read_segments
+from ecogpipe.originals import can_be_linked, find_missing
 from ecogpipe.planning import plan_recording
+from ecogpipe.recordings import Recording
 from ecogpipe.steps.extract_events import extract_events
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
@@ -28,7 +32,8 @@ from ecogpipe.steps.mirror import mirror_recording
 from ecogpipe.steps.qc import qc
 from ecogpipe.steps.report import report
 from ecogpipe.steps.scan import scan
-from ecogpipe.verification import verify_recording, verify_report
+from ecogpipe.synthetic import SyntheticRecording
+from ecogpipe.verification import Finding, verify_recording, verify_report
 
 LINKED, COPIED = ("demo/2018-01-01_active/test_001", "demo/2018-01-01_active/test_002")
 
@@ -210,6 +215,68 @@ class TestGaps:
             segments["after_gap"][1] = False
             file["segments"][...] = segments
         assert any(fault.startswith(f"{name}: {found}") for fault in self.found(moved))
+
+
+SET_UP = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")
+
+
+def test_what_is_not_multiplexed_or_cannot_be_read_counts_as_linked(tmp_path: Path) -> None:
+    recording = SyntheticRecording(*SET_UP, seconds=4)
+    assert can_be_linked(recording.write_mat73(tmp_path / "a.mat"), {})
+    assert not can_be_linked(recording.write_mat5(tmp_path / "a5.mat"), {})
+    with h5py.File(tmp_path / "b.mat", "w") as file:
+        file["other"] = np.zeros(3)
+    assert can_be_linked(tmp_path / "b.mat", {})
+    assert not can_be_linked(tmp_path / "absent.mat", {})
+
+
+MULTIPLEXED: dict[str, tuple[Any, dict[str, Any]]] = {
+    "v7.3, layout B": (partial(SyntheticRecording.write_mat73, layout="B"), {}),
+    "v7.3, layout C": (partial(SyntheticRecording.write_mat73, layout="C"), {"skip_seconds": 0}),
+    "HDF5, layout B": (partial(SyntheticRecording.write_hdf5, layout="B"), {}),
+    "v5, layout C": (partial(SyntheticRecording.write_mat5, layout="C"), {"skip_seconds": 0}),
+}
+
+
+@pytest.mark.parametrize("stored", MULTIPLEXED)
+class TestMultiplexed:
+    """Matlab and HDF5 files that are still multiplexed: raw.h5 holds a copy of them, as of TDMS."""
+
+    @pytest.fixture
+    def recording(self, stored: str, tmp_path: Path) -> Recording:
+        write, declared = MULTIPLEXED[stored]
+        file = write(SyntheticRecording(*SET_UP, seconds=4), tmp_path / "rec.mat")
+        return Recording("s", "day", "rec", (file,), *SET_UP, (), declared)
+
+    def test_the_copy_holds_the_same_samples_and_the_original_may_go(
+        self, tmp_path: Path, recording: Recording
+    ) -> None:
+        folder = tmp_path / "results" / recording.full_name
+        raw = ingest(recording.files, folder / "raw.h5", declared=recording.overrides)
+
+        def found() -> list[Finding]:
+            return [finding for finding in verify_recording(folder, []) if finding.path == raw]
+
+        assert not can_be_linked(recording.files[0], recording.acquisition_overrides)
+        (finding,) = found()
+        assert (finding.text, finding.is_fault) == ("the same samples as rec.mat: 96 channels x 4000 samples", False)
+        flip_a_byte(raw, place_of_samples(raw))
+        assert any("does not hold the samples of rec.mat: channel" in finding.text for finding in found())
+        recording.files[0].unlink()
+        assert find_missing([recording], tmp_path / "results", "recordings.tsv") == {}
+
+    def test_the_plan_counts_the_copy(self, tmp_path: Path, recording: Recording, stored: str) -> None:
+        mirrors = {"low": {"rate": 500, "bandpass": [2, 100]}}
+        for compression in ("none", "gzip"):
+            if compression == "gzip" and stored.startswith("v5"):
+                continue  # is said not to be looked at
+            config = {"storage": {"compression": compression}, "mirrors": mirrors}
+            plan = plan_recording(recording, config, Rates())
+            raw = ingest(recording.files, tmp_path / "raw.h5", declared=recording.overrides, compression=compression)
+            assert plan.outputs["raw.h5"] == pytest.approx(raw.stat().st_size, rel=0.05)
+            assert plan.bytes_in == recording.files[0].stat().st_size
+        loaded = recording.files[0].stat().st_size if stored.startswith("v5") else 0
+        assert plan.memory["ingest"] > 150 * MB + 2 * loaded
 
 
 def peaks(study: Path) -> Iterator[tuple[str, float, float]]:

@@ -51,6 +51,9 @@ _AT_ONCE_BYTES, _AT_NEW_RATE = 128 * MB, 5
 _STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 40 * MB, 25_000
 """What else the mirror holds, and what its stages keep of each channel from block to block."""
 
+_BLOCKS_OF_LINES_BYTES = 35 * MB
+"""Of a file that can be linked, unless it is multiplexed, which its size does not tell: less than other copies take."""
+
 _COUNT_BYTES = 2
 """Of a sample that is a count of the converter: the shortest ones, which grow most in float64."""
 
@@ -97,6 +100,8 @@ class Facts:
         Edges to expect on its trigger lines.
     is_guess : bool
         Whether nothing but the size of the files is known.
+    loaded_bytes : int
+        Of what is loaded as a whole, where that is more than the signals: several samples are averaged to one.
     """
 
     storage: Storage
@@ -108,6 +113,7 @@ class Facts:
     item_bytes: int
     n_edges: int = 0
     is_guess: bool = False
+    loaded_bytes: int = 0
 
     @property
     def n_values(self) -> int:
@@ -203,8 +209,8 @@ def _held_bytes(step: str, facts: Facts) -> int:
     """What a step holds beside its program."""
     if step == "ingest":
         if facts.storage == "linked":
-            return 10 * MB
-        loaded = _LOADED_COPIES * facts.signal_bytes if facts.storage == "loaded" else 0
+            return _BLOCKS_OF_LINES_BYTES if facts.is_guess else 10 * MB
+        loaded = _LOADED_COPIES * max(facts.signal_bytes, facts.loaded_bytes) if facts.storage == "loaded" else 0
         return round(50 * MB + min(50 * MB, facts.file_bytes / 100) + loaded)
     if step == "scan":
         return round(min(_MOST_SIGNALS, 30 * MB + 1.3 * facts.signal_bytes))
@@ -293,9 +299,12 @@ def seconds(step: str, facts: Facts, rates: Rates, mirror: MirrorPlan | None = N
     """Return how long the job of a step takes; reading from the disk goes on beside the arithmetic."""
     packed = facts.storage == "linked" and facts.file_bytes < 0.97 * facts.signal_bytes
     read_bytes = facts.file_bytes if facts.storage == "linked" else facts.signal_bytes
+    is_copied = facts.storage != "linked" or facts.is_guess
     work = 0.0
-    if step == "ingest" and facts.storage != "linked":
-        work = facts.signal_bytes * rates.copy
+    if step == "ingest" and is_copied:
+        # Raw analog lines with oversampling are longer than the signals that they are averaged to.
+        read_bytes = max(facts.signal_bytes, facts.file_bytes)
+        work = read_bytes * rates.copy
     elif step == "scan":
         work = facts.signal_bytes * (rates.scan_packed if packed else rates.scan)
     elif step == "mirror" and mirror is not None:
@@ -306,5 +315,5 @@ def seconds(step: str, facts: Facts, rates: Rates, mirror: MirrorPlan | None = N
         work = facts.n_lines * facts.n_samples * _FLOAT64 * _EDGES_OVER_SCAN * rates.scan
     elif step == "qc":
         work = rates.draw
-    reads_all = step in ("scan", "mirror") or (step == "ingest" and facts.storage != "linked")
+    reads_all = step in ("scan", "mirror") or (step == "ingest" and is_copied)
     return rates.start + max(work, read_bytes * rates.read if reads_all else 0.0)

@@ -138,13 +138,14 @@ def _facts(recording: Recording, headers: list[Header], user_tables: Path | None
         n_samples=n_samples,
         item_bytes=headers[0].dtype.itemsize,
         n_edges=round(n_digital * _EDGES_PER_SECOND * n_samples / acquisition.rate),
+        loaded_bytes=sum(header.loaded_bytes for header in headers),
     )
 
 
 def _storage(header: Header) -> Storage:
     if header.parts:
         return "linked"
-    return "loaded" if header.kind.startswith("Matlab") else "copied"
+    return "loaded" if header.loaded_bytes else "copied"
 
 
 def _mirror_plan(settings: MirrorSettings, header: Header) -> MirrorPlan:

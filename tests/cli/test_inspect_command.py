@@ -40,6 +40,24 @@ def test_it_says_what_the_file_holds(
         assert "cardiac" not in told
 
 
+def test_it_says_that_a_file_is_still_multiplexed(
+    tmp_path: Path, recording: SyntheticRecording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path, kind in (
+        (recording.write_mat73(tmp_path / "a73.mat", layout="B"), "Matlab v7.3"),
+        (recording.write_mat5(tmp_path / "a5.mat", layout="B"), "Matlab 5"),
+        (recording.write_hdf5(tmp_path / "a.h5", layout="B"), "HDF5"),
+    ):
+        told = inspected(capsys, path)
+        facts = dict(line.split(None, 1) for line in told.split("\n\n")[0].splitlines())
+        assert facts["format"] == f"{kind}, layout B, copied by ingest"
+        assert facts["samples"] == "2,000 of float64, channels x time"
+        assert "demultiplexed: 12 lines of 8 rows each" in told
+    told = inspected(capsys, recording.write_hdf5(tmp_path / "c.h5", layout="C"), "--declare", "skip_seconds: 0.5")
+    assert "HDF5, layout C, copied by ingest" in told
+    assert "1,500 of float64, channels x time" in told
+
+
 def test_it_shows_the_map_of_a_wiring(
     tmp_path: Path, recording: SyntheticRecording, capsys: pytest.CaptureFixture[str]
 ) -> None:

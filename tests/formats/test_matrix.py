@@ -19,7 +19,7 @@ SETTINGS = {"rate": 500, "bandpass": [2, 100]}
 
 WIRINGS = [*known_wirings(), passthru_wiring(4, 3, 10.0, None)]
 TDMS_KINDS = ["contiguous", "interleaved", "daqmx", "big_endian"]
-STORED = [*product("AB", TDMS_KINDS), *product("A", ["v5", "v7.3", "hdf5"])]
+STORED = [*product("AB", TDMS_KINDS), *product("AB", ["v5", "v7.3", "hdf5"]), ("C", "v7.3")]
 
 
 def counts_of(wiring):
@@ -36,14 +36,14 @@ def write(path, counts, wiring, layout, kind):
     if kind in TDMS_KINDS:
         names = ("SamplingRate", "nrRows", "nrColumns", "nrBNCs", "OverSampling")
         properties = dict(zip(names, (daq_rate, n_rows, n_columns, 1, OVERSAMPLING), strict=True))
-        lines = counts if layout == "A" else _multiplexed(counts, n_rows)
+        lines = _lines(counts, n_rows, layout)
         number, source = (1, 0) if kind == "daqmx" else (0, 0xFFFFFFFF)
         scales = [linear_scale(VOLTS_PER_COUNT, 0.0, number, source)] * len(lines)
         path.write_bytes(recording(lines, kind, properties=properties, channel_properties=scales))
         return path
     numbers = (RATE, daq_rate, n_rows, n_columns, n_columns + 1, OVERSAMPLING)
     values = dict(zip(("Fs", "sampRate", "numRow", "numCol", "numChan", "OSR"), map(float, numbers), strict=True))
-    volts = counts * VOLTS_PER_COUNT
+    volts = _lines(counts * VOLTS_PER_COUNT, n_rows, layout)
     if kind == "v5":
         scipy.io.savemat(path, values | {"data": volts}, appendmat=False)
         return path
@@ -55,12 +55,19 @@ def write(path, counts, wiring, layout, kind):
     return path
 
 
-def _multiplexed(counts, n_rows):
-    return counts.reshape(-1, n_rows, counts.shape[1]).swapaxes(1, 2).reshape(-1, n_rows * counts.shape[1])
+def _lines(values, n_rows, layout):
+    """What the analog lines of a layout hold, row after row; in layout C several samples of each, outer ones off."""
+    if layout == "A":
+        return values
+    lines = values.reshape(-1, n_rows, values.shape[1]).swapaxes(1, 2)
+    if layout == "C":
+        lines = lines[..., None] + np.array([0.5, 0.0, 0.0, -0.25])
+    return lines.reshape(len(lines), -1)
 
 
-def mirrored(files, wiring, folder):
-    raw, channels = ingest(files, folder / "raw.h5"), folder / "channels.tsv"
+def mirrored(files, layout, wiring, folder):
+    raw, channels = folder / "raw.h5", folder / "channels.tsv"
+    ingest(files, raw, declared={"skip_seconds": 0} if layout == "C" else {})
     daq, headstage, electrode = wiring.names
     declared = {"gain": wiring.gain} if daq == "passthru" else {}
     lines = (BncLine(wiring.acquisition_columns, "ttl_high"),)
@@ -80,7 +87,7 @@ def test_every_way_of_storing_a_recording_makes_the_same_mirror(wiring, tmp_path
             write(tmp_path / f"p{number}.bin", counts[:, start:stop], wiring, layout, kind)
             for number, (start, stop) in enumerate(cuts)
         ]
-        data, bnc = mirrored(files, wiring, tmp_path)
+        data, bnc = mirrored(files, layout, wiring, tmp_path)
         expected = data if expected is None else expected
         largest = np.abs(expected).max(axis=1, keepdims=True)
         assert (np.abs(data - expected) <= 1e-6 * largest).all(), (layout, kind, n_parts)

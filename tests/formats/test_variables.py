@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from ecogpipe.errors import FormatError, MemoryBlowOutError
+from ecogpipe.errors import FormatError, MemoryBlowOutError, SettingsError
 from ecogpipe.formats import read_header
 from ecogpipe.layout import Acquisition, read_acquisition, write_acquisition
 from ecogpipe.params import override
@@ -67,7 +67,9 @@ class TestOrientation:
 
     def test_a_channel_count_that_fits_no_axis_is_refused_with_the_shape(self, save, kind):
         path = save(kind, LAB | {"data": SIGNALS[:7]})
-        with pytest.raises(FormatError, match="data is 7 x 50, and 2 rows of 3 .* make 8 channels, which fits no axis"):
+        with pytest.raises(
+            FormatError, match="data is 7 x 50, and 2 rows of 3 .* make 8 channels, or 4 .* fits no axis"
+        ):
             read_header(path)
 
     def test_a_declared_orientation_that_the_channel_count_contradicts_is_refused(self, save, kind):
@@ -78,6 +80,97 @@ class TestOrientation:
         path = save(kind, {"data": SIGNALS[:1]})
         one = {"n_rows": 1, "n_columns": 1, "n_bncs": 0, "units": "uV", "sampling_rate": 100}
         assert np.array_equal(channels_by_time(read_header(path, one)), SIGNALS[:1])
+
+
+LINES = SIGNALS.reshape(4, 2, 50).swapaxes(1, 2).reshape(4, 100)
+"""SIGNALS while multiplexed: the rows of each of the 4 analog lines one after the other."""
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+class TestMultiplexed:
+    @pytest.mark.parametrize("transposed", [False, True])
+    def test_analog_lines_become_channels(self, save, kind, transposed):
+        header = read_header(save(kind, LAB | {"data": LINES.T if transposed else LINES}))
+        assert (header.n_samples, header.parts) == (50, ())
+        assert header.kind.endswith(", layout B")
+        assert header.acquisition.notes == ["demultiplexed: 4 lines of 2 rows each"]
+        assert np.array_equal(channels_by_time(header), SIGNALS)
+
+    @pytest.mark.parametrize("transposed", [False, True])
+    def test_raw_analog_lines_are_averaged_where_they_are_declared(self, save, kind, transposed):
+        raw = np.repeat(LINES, 4, axis=1)
+        raw[:, ::4], raw[:, 1::4] = -1e6, raw[:, 1::4] + 1.0
+        path = save(kind, LAB | {"data": raw.T if transposed else raw})
+        header = read_header(path, {"skip_seconds": 0.0025})
+        assert (header.n_samples, header.acquisition.rate, header.parts) == (47, 1000, ())
+        assert header.kind.endswith(", layout C")
+        assert "the first 3 frames skipped; of the 4 samples" in header.acquisition.notes[0]
+        assert np.array_equal(channels_by_time(header), SIGNALS[:, 3:] + 0.5)
+
+    def test_averages_have_the_same_bits_in_either_orientation_and_whatever_the_blocks(self, save, kind):
+        raw = np.random.default_rng(0).standard_normal((4, 2 * 30 * 40))
+        declared = {"skip_seconds": 0, "oversampling": 30}
+        expected = raw.reshape(4, 40, 2, 30)[..., 1:-1].mean(axis=-1).swapaxes(1, 2).reshape(8, 40)
+        for stored in (raw, raw.T):
+            header = read_header(save(kind, LAB | {"data": stored}), declared)
+            for length in (1, 7, 100):
+                blocks = [block.copy() for block in header.read_blocks(length)]
+                assert np.array_equal(np.concatenate(blocks, axis=1), expected)
+
+    def test_samples_that_are_no_whole_frame_are_left_out_and_said(self, save, kind):
+        header = read_header(save(kind, LAB | {"data": LINES[:, :-1]}))
+        assert header.acquisition.notes == [
+            "demultiplexed: 4 lines of 2 rows each; the last 1 samples are no whole frame and left out"
+        ]
+        assert np.array_equal(channels_by_time(header), SIGNALS[:, :-1])
+        averaged = read_header(save(kind, LAB | {"data": LINES[:, :-1]}), {"skip_seconds": 0})
+        assert "the last 3 samples are no whole frame and left out" in averaged.acquisition.notes[0]
+
+    def test_less_than_a_frame_is_refused(self, save, kind):
+        with pytest.raises(FormatError, match="1 samples per line are less than a frame of 2 rows"):
+            read_header(save(kind, LAB | {"data": LINES[:, :1]}))
+
+    def test_with_a_single_row_there_is_nothing_to_demultiplex(self, save, kind):
+        header = read_header(save(kind, LAB | {"sampRate": 4000.0, "numRow": 1.0, "data": LINES}))
+        assert (header.n_samples, header.acquisition.notes) == (100, [])
+        assert np.array_equal(channels_by_time(header), LINES)
+
+    def test_lines_on_one_axis_and_channels_on_the_other_are_refused_until_the_orientation_is_declared(
+        self, save, kind
+    ):
+        path = save(kind, LAB | {"data": SIGNALS[:, :4]})
+        with pytest.raises(FormatError, match="8 x 4.* 8 channels, or 4 .* fits both axes; declare 'orientation"):
+            read_header(path)
+        channels = read_header(path, {"orientation": "channels_by_time"})
+        assert np.array_equal(channels_by_time(channels), SIGNALS[:, :4])
+        lines = read_header(path, {"orientation": "time_by_channels"})
+        assert lines.kind.endswith(", layout B")
+        assert np.array_equal(channels_by_time(lines)[:2, 0], SIGNALS[:2, 0])
+        assert channels_by_time(lines).shape == (8, 4)
+
+    def test_counts_keep_their_dtype_in_the_order_of_the_machine(self, save, kind):
+        path = save(kind, LAB | {"data": LINES.astype("i2")})
+        if kind != "v5":
+            with h5py.File(path, "a") as file:
+                stored, attributes = file["data"][()], dict(file["data"].attrs)
+                del file["data"]
+                file.create_dataset("data", data=stored.astype(">i2"), chunks=True, compression="gzip")
+                file["data"].attrs.update(attributes)
+        header = read_header(path)
+        assert header.dtype == channels_by_time(header).dtype == np.dtype("=i2")
+        assert np.array_equal(channels_by_time(header), SIGNALS)
+
+    @pytest.mark.parametrize(
+        ("declared", "message"),
+        [
+            ({}, "8 x 50, and skip_seconds declares the raw analog lines of 3 .* 4 in all, which fits no axis; .* out"),
+            ({"n_columns": 6, "n_bncs": 2, "oversampling": 2}, "oversampling of 2, but the first and the last"),
+            ({"n_columns": 6, "n_bncs": 2}, "50 samples per line are 6 frames .* takes 1000 of them"),
+        ],
+    )
+    def test_declared_raw_analog_lines_that_do_not_fit_are_refused(self, save, kind, declared, message):
+        with pytest.raises(FormatError, match=message):
+            read_header(save(kind, LAB | {"data": SIGNALS}), declared | {"skip_seconds": 1})
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -286,6 +379,11 @@ class TestCanonical:
         with h5py.File(path, "r", locking=False) as file:
             assert header.acquisition == read_acquisition(file)
         assert np.array_equal(channels_by_time(header), SIGNALS)
+
+    def test_nothing_is_multiplexed_in_it_any_more(self, tmp_path):
+        path = self.canonical(tmp_path / "raw.h5")
+        with pytest.raises(SettingsError, match="nothing is multiplexed any more"):
+            read_header(path, {"skip_seconds": 1})
 
     def test_declared_values_join_those_declared_before(self, tmp_path):
         header = read_header(self.canonical(tmp_path / "raw.h5"), {"sampling_rate": 250})

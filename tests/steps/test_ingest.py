@@ -54,7 +54,7 @@ def truth(rec):
     return rec.block(0, rec.n_samples)
 
 
-def write_files(rec, kind, folder):
+def write_files(rec, kind, folder, layout="A"):
     """Files of a whole recording, of the kind that the name says."""
     if kind == "tdms":
         return rec.write_tdms(folder / "a.tdms")
@@ -62,9 +62,12 @@ def write_files(rec, kind, folder):
         return rec.write_tdms([folder / f"p{number}.tdms" for number in range(3)], n_segments=2)
     if kind == "v7.3 in 2 parts":
         middle = rec.n_samples // 2 + 7
-        return [rec.write_mat73(folder / "p0.mat", 0, middle), rec.write_mat73(folder / "p1.mat", middle)]
+        return [
+            rec.write_mat73(folder / "p0.mat", 0, middle, layout=layout),
+            rec.write_mat73(folder / "p1.mat", middle, layout=layout),
+        ]
     writers = {"v7.3": rec.write_mat73, "v5": rec.write_mat5, "hdf5": rec.write_hdf5}
-    return [writers[kind](folder / "a.bin")]
+    return [writers[kind](folder / "a.bin", layout=layout)]
 
 
 KINDS = ["tdms", "tdms in 3 parts", "v7.3", "v7.3 in 2 parts", "v5", "hdf5"]
@@ -318,7 +321,7 @@ class TestLayouts:
             (
                 "A",
                 {"skip_seconds": 1},
-                "96 channels should be the raw analog lines of 10 electrode and 2 BNC",
+                "96 channels of samples, but skip_seconds declares the raw analog lines of 10 .* 12 in all",
             ),
             ("C", {"skip_seconds": 1, "oversampling": 2}, "an oversampling of 2, but"),
             ("C", {"skip_seconds": 3}, "are 3000 frames .* takes 3000 of them"),
@@ -328,9 +331,26 @@ class TestLayouts:
         with pytest.raises(FormatError, match=message):
             ingest(rec.write_tdms(tmp_path / "a.tdms", layout=layout), tmp_path / "raw.h5", declared=declared)
 
-    def test_layout_c_is_of_tdms_only(self, rec, tmp_path):
-        with pytest.raises(SettingsError, match="skip_seconds declares the raw analog lines"):
-            ingest([rec.write_hdf5(tmp_path / "a.h5")], tmp_path / "raw.h5", declared={"skip_seconds": 1})
+    @pytest.mark.parametrize(("layout", "declared"), [("B", {}), ("C", {"skip_seconds": 0})])
+    @pytest.mark.parametrize("kind", ["v5", "v7.3", "v7.3 in 2 parts", "hdf5"])
+    def test_multiplexed_matlab_and_hdf5_files_are_copied(self, rec, truth, tmp_path, kind, layout, declared):
+        files = write_files(rec, kind, tmp_path, layout)
+        for limit in (3e7 if kind == "v5" else 1e6, 2e9):
+            with override(memory_limit=limit):
+                raw = ingest(files, tmp_path / "raw.h5", declared=declared)
+            np.testing.assert_allclose(samples_of(raw), truth, rtol=0, atol=1e-14 if layout == "C" else 0)
+        with h5py.File(raw, "r", locking=False) as file:
+            assert (file["data"].shape, file.attrs["orientation"]) == (truth.shape, "channels_by_time")
+        note = "demultiplexed: 12 lines of 8 rows each" if layout == "B" else "raw analog lines: the first 0 frames"
+        notes = acquisition_of(raw).notes
+        assert len(notes) == len(files)
+        assert all(note in found for found in notes)
+        assert acquisition_of(raw).overrides == declared
+
+    def test_multiplexed_and_demultiplexed_parts_are_not_joined(self, rec, tmp_path):
+        files = [rec.write_mat73(tmp_path / "a.mat"), rec.write_mat73(tmp_path / "b.mat", layout="B")]
+        with pytest.raises(JoinError, match="its format is Matlab v7.3, layout B, not Matlab v7.3;"):
+            ingest(files, tmp_path / "raw.h5")
 
 
 class TestRefusals:
@@ -386,19 +406,29 @@ from ecogpipe.params import override
 from ecogpipe.steps.ingest import ingest
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with override(memory_limit=2e7):
-    ingest([sys.argv[1]], sys.argv[2])
+    ingest([sys.argv[1]], sys.argv[2], declared={"skip_seconds": 0} if "layout_C" in sys.argv[1] else {})
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-@pytest.mark.parametrize("n_segments", [1, 300])
-def test_memory_does_not_grow_with_the_length_of_a_tdms_file(tmp_path, n_segments):
+STORED = {
+    "TDMS in one segment": lambda rec, path: rec.write_tdms(path, n_segments=1),
+    "TDMS in many segments": lambda rec, path: rec.write_tdms(path, n_segments=300),
+    "layout_B of v7.3": lambda rec, path: rec.write_mat73(path, layout="B"),
+    "layout_C of v7.3": lambda rec, path: rec.write_mat73(path, layout="C"),
+    "layout_B of HDF5": lambda rec, path: rec.write_hdf5(path, layout="B"),
+}
+
+
+@pytest.mark.parametrize("stored", STORED)
+def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path, stored):
     grown = {}
     for seconds in (5, 50):
-        rec = SyntheticRecording("passthru", grid=(8, 10), seconds=seconds)
-        (file,) = rec.write_tdms(tmp_path / f"{seconds}.tdms", n_segments=n_segments)
+        rec, file = SyntheticRecording("passthru", grid=(8, 10), seconds=seconds), tmp_path / f"{stored}_{seconds}"
+        STORED[stored](rec, file)
         command = [sys.executable, "-c", INGEST_ALONE, str(file), str(tmp_path / "raw.h5")]
         grown[seconds] = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) * 1024
-        assert np.array_equal(samples_of(tmp_path / "raw.h5")[:, -500:], rec.block(rec.n_samples - 500, rec.n_samples))
+        last = rec.block(rec.n_samples - 500, rec.n_samples)
+        np.testing.assert_allclose(samples_of(tmp_path / "raw.h5")[:, -500:], last, rtol=0, atol=1e-14)
     assert grown[50] - grown[5] < 5e6
     assert grown[50] < 2e7 + 1e7

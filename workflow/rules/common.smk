@@ -11,12 +11,11 @@ from importlib.resources import files as package_files
 from inspect import signature
 from pathlib import Path
 
-import h5py
 from snakemake.logging import logger
 
 from ecogpipe.electrodes.masks import mask_files
 from ecogpipe.errors import EcogpipeError, nearest
-from ecogpipe.originals import find_missing
+from ecogpipe.originals import can_be_linked, find_missing
 from ecogpipe.recordings import Recording, check_masks, check_wirings, manual_mask_path, read_recordings
 from ecogpipe.settings import check_config
 
@@ -84,15 +83,15 @@ def get_files(wildcards) -> list[str]:
 
 
 @cache
-def is_linked(file: str) -> bool:
-    """Tell whether raw.h5 links to a file in place of holding a copy of its signals."""
-    return h5py.is_hdf5(file)
+def is_linked(file: str, name: str) -> bool:
+    """Tell whether raw.h5 of a recording links to a file in place of holding a copy of its signals."""
+    return can_be_linked(file, RECORDINGS[name].acquisition_overrides)
 
 
 @signed
 def get_linked_files(wildcards) -> list[str]:
     """Return the files that are read wherever raw.h5 of a recording is read."""
-    return [file for file in get_files(wildcards) if is_linked(file)]
+    return [file for file in get_files(wildcards) if is_linked(file, get_name(wildcards))]
 
 
 @signed

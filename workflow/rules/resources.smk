@@ -3,6 +3,8 @@
 from functools import cache
 from math import ceil
 
+import h5py
+
 from ecogpipe.forecast import (
     MB,
     Facts,
@@ -23,8 +25,11 @@ FOR_CLUSTER = workflow.nodes is not None or workflow.remote_exec
 def get_facts(name: str) -> Facts:
     """Return what the forecast of a recording's costs goes by; sizes of files are all that is looked at."""
     files = [file for file in RECORDINGS[name].files if file.is_file()]
-    is_packed = any(is_linked(str(file)) for file in files)
-    kind = "linked" if is_packed else "loaded" if any(file.suffix == ".mat" for file in files) else "copied"
+    is_packed = any(h5py.is_hdf5(file) for file in files)
+    if is_packed:
+        kind = "copied" if "skip_seconds" in RECORDINGS[name].overrides else "linked"
+    else:
+        kind = "loaded" if any(file.suffix == ".mat" for file in files) else "copied"
     return Facts.from_size(kind, sum(file.stat().st_size for file in files), is_packed)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ecogpipe.errors import FormatError, SettingsError
+from ecogpipe.errors import FormatError
 from ecogpipe.formats.acquisition import check_declared
 from ecogpipe.formats.hdf5 import read_hdf5
 from ecogpipe.formats.header import Header, Reader
@@ -44,13 +44,7 @@ def read_header(path: str | Path, declared: Mapping[str, Any] | None = None) -> 
         If a declared value is not known, or cannot be.
     """
     check_declared(declared or {})
-    declared, reader = declared or {}, _reader_of(Path(path))
-    if "skip_seconds" in declared and reader is not read_tdms:
-        raise SettingsError(
-            f"{path}: skip_seconds declares the raw analog lines of an acquisition program, which are read from TDMS "
-            "only; take it out of the overrides of the recording."
-        )
-    return reader(Path(path), declared)
+    return _reader_of(Path(path))(Path(path), declared or {})
 
 
 def _reader_of(path: Path) -> Reader:

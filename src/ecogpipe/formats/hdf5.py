@@ -1,9 +1,12 @@
-"""HDF5 files as recordings: those of the lab's Python converter, Matlab's v7.3, and ecogpipe's own. They are linked."""
+"""HDF5 files as recordings: those of the lab's Python converter, Matlab's v7.3, and ecogpipe's own.
+
+They are linked, unless they are still multiplexed.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,10 @@ import numpy.typing as npt
 
 from ecogpipe import layout
 from ecogpipe.datasource.buffers import HDF5Buffer, open_hdf5
-from ecogpipe.errors import EcogpipeError, FormatError
+from ecogpipe.errors import EcogpipeError, FormatError, SettingsError
 from ecogpipe.formats.acquisition import Found, settle
 from ecogpipe.formats.header import Header, first_line
+from ecogpipe.formats.multiplexed import take_lines
 from ecogpipe.formats.variables import find_signals, plain
 from ecogpipe.layout import Part
 
@@ -36,33 +40,61 @@ def read_hdf5(path: Path, declared: Mapping[str, Any]) -> Header:
             return _read_canonical(path, file, declared)
         variables = _HDF5Variables(path, file)
         signals = find_signals(variables, declared)
-        dataset = file[signals.variable]
+        kind, dtype = "Matlab v7.3" if variables.reversed else "HDF5", file[signals.variable].dtype
         part = Part(path, signals.variable, time_first=signals.channels_first == variables.reversed)
-        return Header(
-            path,
-            "Matlab v7.3" if variables.reversed else "HDF5",
-            signals.acquisition,
-            signals.n_samples,
-            dataset.dtype,
-            parts=(part,),
-        )
+        if signals.layout == "A":
+            return Header(path, kind, signals.acquisition, signals.n_values, dtype, parts=(part,))
+        lines = _StoredLines(part, signals.n_lines, signals.n_values, dtype.newbyteorder("="))
+        return take_lines(kind, signals.layout, lines, signals.acquisition, declared)
+
+
+@dataclass(frozen=True)
+class _StoredLines:
+    """Analog lines in a dataset, read block by block."""
+
+    part: Part
+    n_lines: int
+    n_values: int
+    dtype: np.dtype[Any]
+
+    @property
+    def path(self) -> Path:
+        return self.part.path
+
+    def blocks(self, n_values: int, stop: int, start: int = 0) -> Iterator[npt.NDArray[Any]]:
+        with _naming_damage(self.path), closing(HDF5Buffer.open(self.path, self.part.dataset)) as buffer:
+            for first in range(start, stop, n_values):
+                times = slice(first, min(first + n_values, stop))
+                block = buffer[times].T if self.part.time_first else buffer[:, times]
+                yield block.astype(self.dtype, copy=False)
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[h5py.File]:
-    """Open a file whose structure may be damaged anywhere: h5py then raises errors of many kinds."""
-    with open_hdf5(path) as file:
-        try:
-            yield file
-        except EcogpipeError:
-            raise
-        except Exception as error:
-            raise FormatError(
-                f"{path}: its HDF5 structure cannot be read ({first_line(error)}); the file is damaged, get it again."
-            ) from error
+    """Open a file whose structure may be damaged anywhere."""
+    with open_hdf5(path) as file, _naming_damage(path):
+        yield file
+
+
+@contextmanager
+def _naming_damage(path: Path) -> Iterator[None]:
+    """Say in one sentence that a file is damaged: h5py then raises errors of many kinds."""
+    try:
+        yield
+    except EcogpipeError:
+        raise
+    except Exception as error:
+        raise FormatError(
+            f"{path}: its HDF5 structure cannot be read ({first_line(error)}); the file is damaged, get it again."
+        ) from error
 
 
 def _read_canonical(path: Path, file: h5py.File, declared: Mapping[str, Any]) -> Header:
+    if "skip_seconds" in declared:
+        raise SettingsError(
+            f"{path}: is a file of ecogpipe, in which nothing is multiplexed any more, so skip_seconds cannot be "
+            "declared of it; take it out of the overrides of the recording."
+        )
     known = layout.read_acquisition(file)
     found = Found(
         holds="a recording",
@@ -132,6 +164,10 @@ class _HDF5Variables:
         return list(self._file)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
+        return self._shapes
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
 
         def note(name: str, item: h5py.HLObject) -> None:

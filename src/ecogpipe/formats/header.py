@@ -39,6 +39,8 @@ class Header:
         The stretches that a file of several parts was joined from; empty where the file is one part.
     read_blocks : callable, optional
         Where they must be copied: takes a number of frames, yields blocks of that many.
+    loaded_bytes : int
+        Size of the array that is loaded whole before there is a first block; 0 where blocks are read one by one.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Header:
     parts: tuple[Part, ...] = ()
     read_blocks: BlockReader | None = None
     segments: tuple[Segment, ...] = ()
+    loaded_bytes: int = 0
 
 
 def first_line(error: Exception) -> str:

@@ -4,7 +4,8 @@ Version 7.3 is HDF5, and read by `ecogpipe.formats.hdf5`.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import scipy.io
 
 from ecogpipe.errors import EcogpipeError, FormatError, MemoryBlowOutError
 from ecogpipe.formats.header import Header, first_line
-from ecogpipe.formats.variables import find_signals, plain
+from ecogpipe.formats.multiplexed import take_lines
+from ecogpipe.formats.variables import Signals, find_signals, plain
 from ecogpipe.layout import INFO
 from ecogpipe.params import load_params
 
@@ -46,17 +48,38 @@ def read_matlab5(path: Path, declared: Mapping[str, Any]) -> Header:
             f"{path}: to load {signals.variable} ({shape[0]} x {shape[1]} of {dtype}) takes {needed} bytes, more than "
             f"the memory limit of {limit}; raise memory_limit, or save it with Matlab's -v7.3, which is not loaded."
         )
-    read = partial(_blocks, variables, signals.variable, signals.channels_first)
-    return Header(path, "Matlab 5", signals.acquisition, signals.n_samples, dtype, read_blocks=read)
+    header = take_lines("Matlab 5", signals.layout, _LoadedLines(variables, signals), signals.acquisition, declared)
+    return replace(header, loaded_bytes=shape[0] * shape[1] * dtype.itemsize)
 
 
-def _blocks(
-    variables: "_MatlabVariables", name: str, channels_first: bool, block_length: int
-) -> Iterator[npt.NDArray[Any]]:
-    values = variables.values(name)
-    signals = values if channels_first else values.T
-    for start in range(0, signals.shape[1], block_length):
-        yield np.ascontiguousarray(signals[:, start : start + block_length])
+@dataclass(frozen=True)
+class _LoadedLines:
+    """The signals of a file, loaded whole when the first block is asked for."""
+
+    variables: "_MatlabVariables"
+    signals: Signals
+
+    @property
+    def path(self) -> Path:
+        return self.variables.path
+
+    @property
+    def n_lines(self) -> int:
+        return self.signals.n_lines
+
+    @property
+    def n_values(self) -> int:
+        return self.signals.n_values
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.variables.dtype(self.signals.variable)
+
+    def blocks(self, n_values: int, stop: int, start: int = 0) -> Iterator[npt.NDArray[Any]]:
+        values = self.variables.values(self.signals.variable)
+        lines = values if self.signals.channels_first else values.T
+        for first in range(start, stop, n_values):
+            yield np.ascontiguousarray(lines[:, first : min(first + n_values, stop)])
 
 
 def _plain_fields(struct: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

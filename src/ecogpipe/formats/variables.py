@@ -4,7 +4,7 @@ The names of the acquisition values are those that the lab's converters write: F
 numChan, and what is in ``info``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ecogpipe.errors import FormatError, nearest
 from ecogpipe.formats.acquisition import Found, number, number_or_none, rate_of_interval, settle, whole
+from ecogpipe.formats.multiplexed import LabLayout, advice_on_counts, describe_counts, layouts_by_count
 from ecogpipe.layout import CHANNELS_BY_TIME, DATA, TIME_BY_CHANNELS, Acquisition
 from ecogpipe.signal.rates import exact_rate
 
@@ -41,16 +42,32 @@ class Variables(Protocol):
 
 @dataclass(frozen=True)
 class Signals:
-    """The array that holds the signals: its name, how it was acquired, its samples, and whether channels come first."""
+    """The array that holds the signals.
+
+    Attributes
+    ----------
+    variable : str
+        Its name.
+    acquisition : Acquisition
+        How it was acquired.
+    n_lines, n_values : int
+        Lengths of its axes: the channels or analog lines that it holds, and the samples of each.
+    channels_first : bool
+        Whether the first axis is that of the channels or lines.
+    layout : {'A', 'B', 'C'}
+        Which of the lab's layouts it is in.
+    """
 
     variable: str
     acquisition: Acquisition
-    n_samples: int
+    n_lines: int
+    n_values: int
     channels_first: bool
+    layout: LabLayout
 
 
 def find_signals(variables: Variables, declared: Mapping[str, Any]) -> Signals:
-    """Find the signals among the variables of a file, and tell their channels from their samples by the count.
+    """Find the signals among the variables of a file; the number of channels or lines tells its layout and its axes.
 
     Raises
     ------
@@ -62,11 +79,13 @@ def find_signals(variables: Variables, declared: Mapping[str, Any]) -> Signals:
     shape = shapes[variable]
     found = _found(variables, f"{variable} ({_times(shape)})", declared)
     acquisition = settle(variables.path, found, declared, _declared_rate(variables, declared))
-    channels_first = _channels_first(variables.path, variable, shape, acquisition, declared.get("orientation"))
-    n_samples = shape[1 if channels_first else 0]
-    if not n_samples:
+    layouts = layouts_by_count(acquisition, declared)
+    described = f"{variables.path}: {variable} is {_times(shape)}, and {describe_counts(acquisition, declared)}"
+    channels_first = _channels_first(described, shape, list(layouts), declared)
+    n_lines, n_values = shape if channels_first else shape[::-1]
+    if not n_values:
         raise FormatError(f"{variables.path}: {variable} holds no samples; record or copy it again.")
-    return Signals(variable, acquisition, n_samples, channels_first)
+    return Signals(variable, acquisition, n_lines, n_values, channels_first, layouts[n_lines])
 
 
 def plain(values: npt.NDArray[Any]) -> Any:
@@ -146,22 +165,15 @@ def _found(variables: Variables, holds: str, declared: Mapping[str, Any]) -> Fou
     return Found(holds, **rates, **counts, units=units, info=variables.info(), notes=notes)
 
 
-def _channels_first(
-    path: Path, variable: str, shape: tuple[int, ...], acquisition: Acquisition, declared: str | None
-) -> bool:
-    n_channels = acquisition.n_channels
-    fits = [length == n_channels for length in shape]
-    if declared is not None and fits[0 if declared == CHANNELS_BY_TIME else 1]:
-        return declared == CHANNELS_BY_TIME
-    described = (
-        f"{path}: {variable} is {_times(shape)}, and {acquisition.n_rows} rows of {acquisition.n_columns} electrode "
-        f"and {acquisition.n_bncs} BNC columns make {n_channels} channels"
-    )
-    if not any(fits) or declared is not None:
-        as_declared = "" if declared is None else f" in the declared orientation {declared}"
-        raise FormatError(
-            f"{described}, which fits no axis{as_declared}; declare n_rows, n_columns and n_bncs as they were."
-        )
+def _channels_first(described: str, shape: tuple[int, ...], counts: Sequence[int], declared: Mapping[str, Any]) -> bool:
+    """Tell the axes apart: that of the channels has one of the lengths `counts`, the other one has none of them."""
+    orientation = declared.get("orientation")
+    fits = [length in counts for length in shape]
+    if orientation is not None and fits[0 if orientation == CHANNELS_BY_TIME else 1]:
+        return bool(orientation == CHANNELS_BY_TIME)
+    if not any(fits) or orientation is not None:
+        as_declared = "" if orientation is None else f" in the declared orientation {orientation}"
+        raise FormatError(f"{described}, which fits no axis{as_declared}; {advice_on_counts(declared)}")
     if all(fits):
         raise FormatError(
             f"{described}, which fits both axes; declare 'orientation: {CHANNELS_BY_TIME}' where the first axis of "

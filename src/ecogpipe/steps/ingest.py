@@ -47,8 +47,9 @@ def ingest(
 ) -> Path:
     """Bring the files of one recording into the canonical format.
 
-    TDMS and Matlab 5 files are copied to ``/data``, (channels, time), in the dtype of the source; Matlab 7.3 and HDF5
-    files are linked by relative paths and never written to.
+    TDMS and Matlab 5 files, and others that are still multiplexed, are copied to ``/data``, (channels, time), in the
+    dtype of the source (averages of raw analog lines in float64); Matlab 7.3 and HDF5 files that are not are linked by
+    relative paths and never written to.
 
     Parameters
     ----------

@@ -187,7 +187,7 @@ class SyntheticRecording:
         *,
         n_segments: int | None = None,
         dtype: npt.DTypeLike = np.float64,
-        layout: writers.TdmsLayout = "A",
+        layout: writers.LabLayout = "A",
     ) -> list[Path]:
         """Write TDMS: one file, or the recording cut into as many consecutive files as there are paths.
 
@@ -198,17 +198,28 @@ class SyntheticRecording:
         """
         return writers.write_tdms(self, writers.as_paths(paths), n_segments, np.dtype(dtype), layout)
 
-    def write_mat73(self, path: str | Path, start: int = 0, stop: int | None = None) -> Path:
-        """Write frames [start, stop) as Matlab's ``save -v7.3`` leaves them: HDF5, (time, channels), gzip."""
-        return writers.write_mat73(self, Path(path), start, self.n_samples if stop is None else stop)
+    def write_mat73(
+        self, path: str | Path, start: int = 0, stop: int | None = None, *, layout: writers.LabLayout = "A"
+    ) -> Path:
+        """Write frames [start, stop) as Matlab's ``save -v7.3`` leaves them: HDF5, (time, channels), gzip.
 
-    def write_mat5(self, path: str | Path) -> Path:
-        """Write a Matlab 5 file, (channels, samples) as Matlab sees it; the recording is in memory once."""
-        return writers.write_mat5(self, Path(path))
+        Layouts are those of `write_tdms`.
+        """
+        return writers.write_mat73(self, Path(path), start, self.n_samples if stop is None else stop, layout)
 
-    def write_hdf5(self, path: str | Path) -> Path:
-        """Write the HDF5 of the lab's Python converter: (channels, time), contiguous, float64."""
-        return writers.write_hdf5(self, Path(path))
+    def write_mat5(self, path: str | Path, *, layout: writers.LabLayout = "A") -> Path:
+        """Write a Matlab 5 file, (channels, samples) as Matlab sees it; the recording is in memory once.
+
+        Layouts are those of `write_tdms`.
+        """
+        return writers.write_mat5(self, Path(path), layout)
+
+    def write_hdf5(self, path: str | Path, *, layout: writers.LabLayout = "A") -> Path:
+        """Write the HDF5 of the lab's Python converter: (channels, time), contiguous, float64.
+
+        Layouts are those of `write_tdms`.
+        """
+        return writers.write_hdf5(self, Path(path), layout)
 
     def _compute_once(self, first: int) -> npt.NDArray[np.float64]:
         """Compute a block, unless it is the one that was computed last."""

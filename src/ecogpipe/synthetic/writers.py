@@ -18,7 +18,7 @@ from ecogpipe.errors import SettingsError
 if TYPE_CHECKING:
     from ecogpipe.synthetic.recording import SyntheticRecording
 
-TdmsLayout: TypeAlias = Literal["A", "B", "C"]
+LabLayout: TypeAlias = Literal["A", "B", "C"]
 
 OVERSAMPLING = 4
 TDMS_GROUP = "ecog"
@@ -40,7 +40,7 @@ def as_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def write_tdms(
-    rec: SyntheticRecording, paths: Sequence[Path], n_segments: int | None, dtype: np.dtype[Any], layout: TdmsLayout
+    rec: SyntheticRecording, paths: Sequence[Path], n_segments: int | None, dtype: np.dtype[Any], layout: LabLayout
 ) -> list[Path]:
     """Write consecutive parts of a recording as TDMS files."""
     if dtype not in (np.float64, np.float32, np.int16):
@@ -52,7 +52,7 @@ def write_tdms(
 
 
 def _write_tdms_part(
-    rec: SyntheticRecording, path: Path, segments: Iterator[tuple[int, int]], dtype: np.dtype[Any], layout: TdmsLayout
+    rec: SyntheticRecording, path: Path, segments: Iterator[tuple[int, int]], dtype: np.dtype[Any], layout: LabLayout
 ) -> None:
     group = GroupObject(TDMS_GROUP, _group_properties(rec))
     with TdmsWriter(str(path), version=4713) as writer:
@@ -70,7 +70,7 @@ def _write_tdms_part(
             )
 
 
-def _lines(volts: npt.NDArray[np.float64], n_rows: int, layout: TdmsLayout) -> npt.NDArray[np.float64]:
+def _lines(volts: npt.NDArray[np.float64], n_rows: int, layout: LabLayout) -> npt.NDArray[np.float64]:
     """Return the samples of the analog lines from which `volts`, (channels, time), come in a layout."""
     if layout == "A":
         return volts
@@ -78,6 +78,13 @@ def _lines(volts: npt.NDArray[np.float64], n_rows: int, layout: TdmsLayout) -> n
     if layout == "C":
         lines = lines[..., None] + _VISIT_VOLTS
     return lines.reshape(len(lines), -1)
+
+
+def _shape_of_frame(rec: SyntheticRecording, layout: LabLayout) -> tuple[int, int]:
+    """Return how many lines a layout has, and samples of each to a frame."""
+    if layout == "A":
+        return rec.n_channels, 1
+    return rec.n_columns + rec.n_bncs, rec.n_rows * (OVERSAMPLING if layout == "C" else 1)
 
 
 def _group_properties(rec: SyntheticRecording) -> dict[str, Any]:
@@ -112,21 +119,23 @@ def _as_stored(volts: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> npt.NDAr
     return volts.astype(dtype)
 
 
-def write_mat73(rec: SyntheticRecording, path: Path, start: int, stop: int) -> Path:
+def write_mat73(rec: SyntheticRecording, path: Path, start: int, stop: int, layout: LabLayout) -> Path:
     """Write frames [start, stop) as Matlab's v7.3 does."""
-    frames = max(1, min(stop - start, _MATLAB_CHUNK_BYTES // (8 * rec.n_channels)))
+    n_lines, per_frame = _shape_of_frame(rec, layout)
+    frames = max(1, min(stop - start, _MATLAB_CHUNK_BYTES // (8 * n_lines * per_frame)))
     with h5py.File(path, "w", userblock_size=_MATLAB_USER_BLOCK) as file:
         data = file.create_dataset(
             "data",
-            (stop - start, rec.n_channels),
+            ((stop - start) * per_frame, n_lines),
             "f8",
-            chunks=(frames, rec.n_channels),
+            chunks=(frames * per_frame, n_lines),
             compression="gzip",
             compression_opts=_GZIP_LEVEL,
         )
         data.attrs["MATLAB_class"] = np.bytes_("double")
         for first, volts in _blocks(rec, start, stop, frames):
-            data[first : first + volts.shape[1]] = volts.T
+            lines = _lines(volts, rec.n_rows, layout)
+            data[first * per_frame : first * per_frame + lines.shape[1]] = lines.T
         for name, value in _scalars(rec).items():
             _write_matlab(file, name, value)
         info = file.create_group("info")
@@ -154,21 +163,23 @@ def _write_matlab_header(path: Path) -> None:
         file.write(header)
 
 
-def write_mat5(rec: SyntheticRecording, path: Path) -> Path:
+def write_mat5(rec: SyntheticRecording, path: Path, layout: LabLayout) -> Path:
     """Write a whole recording as a Matlab 5 file."""
-    variables: dict[str, Any] = {"data": rec.block(0, rec.n_samples)}
+    variables: dict[str, Any] = {"data": _lines(rec.block(0, rec.n_samples), rec.n_rows, layout)}
     variables |= _scalars(rec) | {"info": _info(rec)}
     scipy.io.savemat(path, variables, appendmat=False)
     return path
 
 
-def write_hdf5(rec: SyntheticRecording, path: Path) -> Path:
+def write_hdf5(rec: SyntheticRecording, path: Path, layout: LabLayout) -> Path:
     """Write a whole recording as the lab's Python converter does."""
-    frames = max(1, _MATLAB_CHUNK_BYTES // (8 * rec.n_channels))
+    n_lines, per_frame = _shape_of_frame(rec, layout)
+    frames = max(1, _MATLAB_CHUNK_BYTES // (8 * n_lines * per_frame))
     with h5py.File(path, "w") as file:
-        data = file.create_dataset("data", (rec.n_channels, rec.n_samples), "f8")
+        data = file.create_dataset("data", (n_lines, rec.n_samples * per_frame), "f8")
         for first, volts in _blocks(rec, 0, rec.n_samples, frames):
-            data[:, first : first + volts.shape[1]] = volts
+            lines = _lines(volts, rec.n_rows, layout)
+            data[:, first * per_frame : first * per_frame + lines.shape[1]] = lines
         for name, value in _scalars(rec).items():
             file[name] = value
         info = file.create_group("info")

@@ -1,18 +1,11 @@
 """TDMS files as recordings: which channels, in which order, in which of the lab's layouts, in which units.
 
-Layout A holds one TDMS channel for each channel of the array; layout B one for each analog line, in which the
-multiplexer rows still follow one another: sample t * n_rows + row. Layout C is that before the oversampling was
-collapsed; nothing in a file tells it from layout B, so it is declared by its `skip_seconds`.
+Layout A holds one TDMS channel for each channel of the array; layouts B and C one for each analog line.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from fractions import Fraction
-from functools import partial
-from itertools import cycle
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +15,7 @@ import numpy.typing as npt
 from ecogpipe.errors import FormatError, nearest
 from ecogpipe.formats.acquisition import Found, number, number_or_none, settle, whole
 from ecogpipe.formats.header import Header
+from ecogpipe.formats.multiplexed import advice_on_counts, describe_counts, layouts_by_count, take_lines
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex, index_tdms
 from ecogpipe.formats.tdms.metadata import RAW_SOURCE, split_path
 from ecogpipe.formats.tdms.samples import raw_blocks
@@ -31,7 +25,6 @@ from ecogpipe.layout import Acquisition
 _ORDER = "NI_ArrayColumn"
 _NO_TIME = "1904-01-01"
 _NAMED_AT_MOST = 5
-_DROPPED_OF_A_VISIT = 2
 
 
 def read_tdms(path: Path, declared: Mapping[str, Any]) -> Header:
@@ -62,9 +55,7 @@ def read_tdms(path: Path, declared: Mapping[str, Any]) -> Header:
         found = replace(found, slope=line[0], intercept=line[1])
     acquisition = settle(path, found, declared)
     lines = _Lines(index, [channel.path for channel in channels], n_values, dtype, () if line else tuple(scales))
-    if "skip_seconds" in declared:
-        return _as_raw_lines(lines, acquisition, declared)
-    return _as_layout(lines, acquisition)
+    return _in_layout(lines, acquisition, declared)
 
 
 @dataclass(frozen=True)
@@ -76,6 +67,14 @@ class _Lines:
     n_values: int
     raw_dtype: np.dtype[Any]
     scales: tuple[tuple[Polynomial, ...], ...]
+
+    @property
+    def path(self) -> Path:
+        return self.index.path
+
+    @property
+    def n_lines(self) -> int:
+        return len(self.paths)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -251,90 +250,15 @@ def _found(
     )
 
 
-def _as_layout(lines: _Lines, acquisition: Acquisition) -> Header:
-    """Tell layouts A and B apart by the number of lines."""
-    path, n_lines = lines.index.path, len(lines.paths)
-    n_rows, n_analog = acquisition.n_rows, acquisition.n_columns + acquisition.n_bncs
-    if n_lines == acquisition.n_channels:
-        read = partial(lines.blocks, stop=lines.n_values)
-        return Header(path, "TDMS, layout A", acquisition, lines.n_values, lines.dtype, read_blocks=read)
-    if n_lines != n_analog:
+def _in_layout(lines: _Lines, acquisition: Acquisition, declared: Mapping[str, Any]) -> Header:
+    """Tell the layout by the number of lines, and take them to be in it."""
+    layout = layouts_by_count(acquisition, declared).get(lines.n_lines)
+    if layout is None:
         raise FormatError(
-            f"{path}: has {n_lines} channels of samples, but {n_rows} rows of {acquisition.n_columns} electrode and "
-            f"{acquisition.n_bncs} BNC columns make {acquisition.n_channels}, or {n_analog} while multiplexed; declare "
-            "n_rows, n_columns and n_bncs as they were."
+            f"{lines.path}: has {lines.n_lines} channels of samples, but {describe_counts(acquisition, declared)}; "
+            f"{advice_on_counts(declared)}"
         )
-    n_samples, rest = divmod(lines.n_values, n_rows)
-    if not n_samples:
-        raise FormatError(f"{path}: its {lines.n_values} samples per line are less than a frame of {n_rows} rows.")
-    note = f"demultiplexed: {n_lines} lines of {n_rows} rows each"
-    acquisition.notes.append(note + (f"; the last {rest} samples are no whole frame and left out" if rest else ""))
-    read = partial(_demultiplexed, lines, n_rows, n_samples)
-    return Header(path, "TDMS, layout B", acquisition, n_samples, lines.dtype, read_blocks=read)
-
-
-def _demultiplexed(lines: _Lines, n_rows: int, n_samples: int, block_length: int) -> Iterator[npt.NDArray[Any]]:
-    for block in lines.blocks(block_length * n_rows, n_samples * n_rows):
-        by_row = block.reshape(len(block), -1, n_rows).swapaxes(1, 2)
-        yield by_row.reshape(len(block) * n_rows, -1)
-
-
-def _as_raw_lines(lines: _Lines, acquisition: Acquisition, declared: Mapping[str, Any]) -> Header:
-    """Take the lines as layout C: raw samples of the converter, several at each visit of a row, row after row."""
-    path, n_lines, n_rows = lines.index.path, len(lines.paths), acquisition.n_rows
-    n_analog, visit = acquisition.n_columns + acquisition.n_bncs, acquisition.oversampling
-    if n_lines != n_analog:
-        raise FormatError(
-            f"{path}: skip_seconds is declared, so its {n_lines} channels should be the raw analog lines of "
-            f"{acquisition.n_columns} electrode and {acquisition.n_bncs} BNC columns, {n_analog} in all; declare "
-            "n_columns and n_bncs as they were, or take skip_seconds out."
-        )
-    if visit is None or visit <= _DROPPED_OF_A_VISIT:
-        raise FormatError(
-            f"{path}: holds raw analog lines with an oversampling of {visit}, but the first and the last sample of "
-            "each visit of a row are dropped, so 3 at least are needed; declare 'oversampling: <the true one>'."
-        )
-    frame = n_rows * visit
-    n_skipped = ceil(Fraction(str(declared["skip_seconds"])) * acquisition.rate)
-    n_found, rest = divmod(lines.n_values, frame)
-    if n_found <= n_skipped:
-        raise FormatError(
-            f"{path}: its {lines.n_values} samples per line are {n_found} frames of {n_rows} rows and {visit} samples "
-            f"each, and skip_seconds takes {n_skipped} of them; declare skip_seconds and oversampling as they were."
-        )
-    note = (
-        f"raw analog lines: the first {n_skipped} frames skipped; of the {visit} samples of each visit of a row, the "
-        "first and the last dropped and the others averaged"
-    )
-    acquisition.notes.append(note + (f"; the last {rest} samples are no whole frame and left out" if rest else ""))
-    if acquisition.start_time and "start_time" not in declared:
-        skipped = timedelta(seconds=float(n_skipped / acquisition.rate))
-        started = datetime.fromisoformat(acquisition.start_time) + skipped
-        acquisition = replace(acquisition, start_time=started.isoformat())
-    n_samples = n_found - n_skipped
-    read = partial(_averaged, lines, n_rows, visit, n_skipped, n_samples)
-    return Header(path, "TDMS, layout C", acquisition, n_samples, np.dtype(np.float64), read_blocks=read)
-
-
-def _averaged(
-    lines: _Lines, n_rows: int, visit: int, n_skipped: int, n_samples: int, block_length: int
-) -> Iterator[npt.NDArray[Any]]:
-    """Average each visit of a row but for its first and last sample; yield (channels, time) in blocks."""
-    frame, at_once = n_rows * visit, max(1, block_length // visit)
-    buffers = cycle(np.empty((2, len(lines.paths) * n_rows, min(block_length, n_samples))))
-    averages, filled = next(buffers), 0
-    for block in lines.blocks(at_once * frame, (n_skipped + n_samples) * frame, n_skipped * frame):
-        visits = block.reshape(len(block), -1, n_rows, visit)[..., 1:-1]
-        for frames in np.array_split(visits, [averages.shape[1] - filled], axis=1):
-            stop = filled + frames.shape[1]
-            by_row = averages[:, filled:stop].reshape(len(block), n_rows, -1)
-            by_row[:] = frames.mean(axis=-1, dtype=np.float64).swapaxes(1, 2)
-            filled = stop
-            if filled == averages.shape[1]:
-                yield averages
-                averages, filled = next(buffers), 0
-    if filled:
-        yield averages[:, :filled]
+    return take_lines("TDMS, layout A" if layout == "A" else "TDMS", layout, lines, acquisition, declared)
 
 
 def _listed(names: Iterable[str]) -> str:
