@@ -21,7 +21,7 @@ from ecogpipe.cli.commands import read_study
 from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
 from ecogpipe.forecast import MB, Rates, report_bytes, run_config_bytes
 from ecogpipe.layout import gap_free_ranges, read_acquisition, read_segments
-from ecogpipe.originals import can_be_linked, find_missing
+from ecogpipe.originals import find_missing
 from ecogpipe.planning import plan_recording
 from ecogpipe.recordings import Recording
 from ecogpipe.steps.extract_events import extract_events
@@ -220,16 +220,6 @@ class TestGaps:
 SET_UP = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")
 
 
-def test_what_is_not_multiplexed_or_cannot_be_read_counts_as_linked(tmp_path: Path) -> None:
-    recording = SyntheticRecording(*SET_UP, seconds=4)
-    assert can_be_linked(recording.write_mat73(tmp_path / "a.mat"), {})
-    assert not can_be_linked(recording.write_mat5(tmp_path / "a5.mat"), {})
-    with h5py.File(tmp_path / "b.mat", "w") as file:
-        file["other"] = np.zeros(3)
-    assert can_be_linked(tmp_path / "b.mat", {})
-    assert not can_be_linked(tmp_path / "absent.mat", {})
-
-
 MULTIPLEXED: dict[str, tuple[Any, dict[str, Any]]] = {
     "v7.3, layout B": (partial(SyntheticRecording.write_mat73, layout="B"), {}),
     "v7.3, layout C": (partial(SyntheticRecording.write_mat73, layout="C"), {"skip_seconds": 0}),
@@ -257,7 +247,6 @@ class TestMultiplexed:
         def found() -> list[Finding]:
             return [finding for finding in verify_recording(folder, []) if finding.path == raw]
 
-        assert not can_be_linked(recording.files[0], recording.acquisition_overrides)
         (finding,) = found()
         assert (finding.text, finding.is_fault) == ("the same samples as rec.mat: 96 channels x 4000 samples", False)
         flip_a_byte(raw, place_of_samples(raw))

@@ -1,13 +1,11 @@
 """Whether the files of a recording are there, or are no longer needed as raw.h5 holds a copy of their signals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import h5py
 
 from ecogpipe import layout
-from ecogpipe.errors import EcogpipeError
 from ecogpipe.outputs import to_json
 from ecogpipe.recordings import Recording
 
@@ -29,22 +27,6 @@ def find_missing(recordings: Iterable[Recording], results: Path, table: str) -> 
     """
     reasons = {recording.full_name: _reason(recording, results, table) for recording in recordings}
     return {name: reason for name, reason in reasons.items() if reason is not None}
-
-
-def can_be_linked(file: str | Path, declared: Mapping[str, Any]) -> bool:
-    """Return whether ingest links to a file in place of copying its signals.
-
-    An HDF5 file that cannot be read as a recording counts as one to link.
-    """
-    if not h5py.is_hdf5(file):
-        return False
-    # The readers take long to import, and are needed for HDF5 files only.
-    from ecogpipe.formats import read_header
-
-    try:
-        return bool(read_header(file, declared).parts)
-    except EcogpipeError:
-        return True
 
 
 def _reason(recording: Recording, results: Path, table: str) -> str | None:

@@ -11,11 +11,12 @@ from importlib.resources import files as package_files
 from inspect import signature
 from pathlib import Path
 
+import h5py
 from snakemake.logging import logger
 
 from ecogpipe.electrodes.masks import mask_files
 from ecogpipe.errors import EcogpipeError, nearest
-from ecogpipe.originals import can_be_linked, find_missing
+from ecogpipe.originals import find_missing
 from ecogpipe.recordings import Recording, check_masks, check_wirings, manual_mask_path, read_recordings
 from ecogpipe.settings import check_config
 
@@ -83,15 +84,19 @@ def get_files(wildcards) -> list[str]:
 
 
 @cache
-def is_linked(file: str, name: str) -> bool:
-    """Tell whether raw.h5 of a recording links to a file in place of holding a copy of its signals."""
-    return can_be_linked(file, RECORDINGS[name].acquisition_overrides)
+def is_hdf5(file: str) -> bool:
+    return h5py.is_hdf5(file)
 
 
 @signed
 def get_linked_files(wildcards) -> list[str]:
-    """Return the files that are read wherever raw.h5 of a recording is read."""
-    return [file for file in get_files(wildcards) if is_linked(file, get_name(wildcards))]
+    """Return the files that are read wherever raw.h5 of a recording is read.
+
+    An HDF5 file counts as one even if it is still multiplexed, so that raw.h5 holds a copy of it: to open all of them
+    would double the time of a start.
+    """
+    is_copied = "skip_seconds" in get_recording(wildcards).overrides
+    return [] if is_copied else [file for file in get_files(wildcards) if is_hdf5(file)]
 
 
 @signed

@@ -3,8 +3,6 @@
 from functools import cache
 from math import ceil
 
-import h5py
-
 from ecogpipe.forecast import (
     MB,
     Facts,
@@ -25,7 +23,7 @@ FOR_CLUSTER = workflow.nodes is not None or workflow.remote_exec
 def get_facts(name: str) -> Facts:
     """Return what the forecast of a recording's costs goes by; sizes of files are all that is looked at."""
     files = [file for file in RECORDINGS[name].files if file.is_file()]
-    is_packed = any(h5py.is_hdf5(file) for file in files)
+    is_packed = any(is_hdf5(str(file)) for file in files)
     if is_packed:
         kind = "copied" if "skip_seconds" in RECORDINGS[name].overrides else "linked"
     else:
