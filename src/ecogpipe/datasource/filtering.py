@@ -43,6 +43,7 @@ class StreamedFilter:
     def __init__(self, sos: Array | None, write: Callable[[slice, int, Array], None], phase: Phase = "zero") -> None:
         self._sos, self._write, self._phase = sos, write, phase
         self._groups: list[_Rows] = []
+        self._threads = Threads(load_params().workers, "filter")
         self._finder = GapFinder()
         self._n_samples = 0
         self._given_up = Event()
@@ -56,15 +57,13 @@ class StreamedFilter:
             self._write(slice(0, len(block)), self._n_samples, block)
         else:
             self._groups = self._groups or [_Rows(rows, self._sos, self._phase) for rows in _groups(len(block))]
-            for group in self._groups:
-                group.push(block[group.rows], self._finder.has_found)
+            self._threads.each(lambda group: group.push(block[group.rows], self._finder.has_found), self._groups)
         self._n_samples += block.shape[1]
 
     def finish(self) -> None:
         """Write the rest; runs that were not finite are bridged for the filter, then NaN."""
         gaps = self._finder.finish()
-        with Threads(max(1, len(self._groups)), "filter") as threads:
-            threads.each(partial(self._finish_rows, gaps), self._groups)
+        self._threads.each(partial(self._finish_rows, gaps), self._groups)
 
     def _finish_rows(self, gaps: Sequence[Gap], group: "_Rows") -> None:
         try:
@@ -87,6 +86,7 @@ class StreamedFilter:
     def close(self) -> None:
         """Give the scratch disk back; what still runs stops."""
         self._given_up.set()
+        self._threads.close()
         for group in self._groups:
             group.close()
 
