@@ -2,11 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol, TypeAlias
 
-import numpy.typing as npt
-
+from ecogpipe.datasource.read_ahead import read_ahead
 from ecogpipe.errors import MemoryBlowOutError
 from ecogpipe.params import load_params
 
@@ -43,22 +41,11 @@ class BlockIterator:
 
     def block(self, n: int) -> Any:
         """Read block `n`."""
-        return self._yielded(self._source[self._keys[n]], self._keys[n])
+        block, key = self._source[self._keys[n]], self._keys[n]
+        return (block, key) if self._return_slice else block
 
     def __iter__(self) -> Iterator[Any]:
-        executor = ThreadPoolExecutor(1, thread_name_prefix="next_block")
-        try:
-            upcoming: Future[Any] | None = None
-            for key, next_key in zip(self._keys, [*self._keys[1:], None], strict=False):
-                block = self._source[key] if upcoming is None else upcoming.result()
-                upcoming = executor.submit(self._source.__getitem__, next_key) if next_key else None
-                yield self._yielded(block, key)
-                del block
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
-
-    def _yielded(self, block: npt.NDArray[Any], key: Key) -> Any:
-        return (block, key) if self._return_slice else block
+        return read_ahead(self.block(number) for number in range(len(self)))
 
 
 def affordable(length: int, cost: Callable[[int], int], at_once: int = 2) -> int:
