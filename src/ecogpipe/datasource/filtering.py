@@ -25,6 +25,9 @@ from ecogpipe.threads import Threads
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
+_GROUPS_OF_WORKER = 4
+"""Runs of channels that a worker filters one after the other: what is copied of each is small beside the blocks."""
+
 
 class StreamedFilter:
     """A filter that takes all blocks first, then writes them filtered; channels go side by side in threads.
@@ -133,8 +136,9 @@ class _Rows:
 
 
 def _groups(n_channels: int) -> list[slice]:
-    """Cut channels into as many runs as there are workers; a channel's result does not depend on its neighbours."""
-    borders = np.linspace(0, n_channels, min(n_channels, load_params().workers) + 1).astype(int).tolist()
+    """Cut channels into runs, some for each worker; a channel's result does not depend on its neighbours."""
+    n_groups = min(n_channels, _GROUPS_OF_WORKER * load_params().workers)
+    borders = np.linspace(0, n_channels, n_groups + 1).astype(int).tolist()
     return [slice(*border) for border in pairwise(borders)]
 
 

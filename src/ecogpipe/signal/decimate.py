@@ -27,7 +27,7 @@ _STOP_BAND_DB = 82.0
 _TRANSITION = 0.4
 """Width of the transition band, 0.8 to 1.2 of the new Nyquist frequency."""
 
-_TILE_OUTPUTS = 16
+TILE_OUTPUTS = 16
 """Outputs of one matrix product: fewer waste calls, more waste products with the zeros of the band."""
 
 _RUN_TILES = 64
@@ -115,7 +115,7 @@ class Decimator:
         self._taps = decimation_fir(ratio) if taps is None else taps
         self._each = each
         self._ratio, self._n_samples = ratio, n_samples
-        self._hop = _TILE_OUTPUTS * ratio
+        self._hop = TILE_OUTPUTS * ratio
         self._reach = self._hop - ratio + len(self._taps)
         self._band = _banded(self._taps, ratio)
         self._ends = _OddReflection(len(self._taps) // 2)
@@ -190,8 +190,8 @@ class Decimator:
     def _filter(self, complete: list[Array], n_channels: int) -> Array:
         """Return the outputs of tiles that follow one another, (channels, time)."""
         n_tiles = sum(len(tiles) for tiles in complete)
-        outputs = np.empty((n_channels, n_tiles * _TILE_OUTPUTS))
-        by_tile = outputs.reshape(n_channels, n_tiles, _TILE_OUTPUTS).transpose(1, 0, 2)
+        outputs = np.empty((n_channels, n_tiles * TILE_OUTPUTS))
+        by_tile = outputs.reshape(n_channels, n_tiles, TILE_OUTPUTS).transpose(1, 0, 2)
         runs, first = [], 0
         for tiles in complete:
             for start in range(0, len(tiles), _RUN_TILES):
@@ -260,9 +260,9 @@ def decimate_line(samples: npt.NDArray[Any], ratio: int, kind: LineKind) -> npt.
 
 def _banded(taps: Array, ratio: int) -> Array:
     """Return the (reach, outputs) matrix that turns a tile of samples into its outputs."""
-    reach = (_TILE_OUTPUTS - 1) * ratio + len(taps)
-    band = np.zeros((reach, _TILE_OUTPUTS))
-    for output in range(_TILE_OUTPUTS):
+    reach = (TILE_OUTPUTS - 1) * ratio + len(taps)
+    band = np.zeros((reach, TILE_OUTPUTS))
+    for output in range(TILE_OUTPUTS):
         band[output * ratio : output * ratio + len(taps), output] = taps
     return band
 
@@ -278,7 +278,7 @@ def _multiply(run: tuple[Array, Array], band: Array, ratio: int, n_taps: int) ->
 
 def _multiply_finite(tiles: Array, outputs: Array, band: Array, ratio: int, n_taps: int) -> None:
     """As `_multiply`, but a sample that is not finite reaches only the outputs whose taps cover it."""
-    firsts = np.arange(_TILE_OUTPUTS) * ratio
+    firsts = np.arange(TILE_OUTPUTS) * ratio
     for tile, output in zip(tiles, outputs, strict=True):
         bad, clean = ~np.isfinite(tile), tile.copy(order="K")
         clean[bad] = 0

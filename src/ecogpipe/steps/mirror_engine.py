@@ -21,7 +21,7 @@ from ecogpipe.electrodes.channels import BncKind, ChannelTable
 from ecogpipe.errors import FilterError
 from ecogpipe.layout import Acquisition, gap_free_ranges
 from ecogpipe.params import load_params
-from ecogpipe.signal.decimate import Decimator, decimate_line, decimation_fir, skewed_fir
+from ecogpipe.signal.decimate import TILE_OUTPUTS, Decimator, decimate_line, decimation_fir, skewed_fir
 from ecogpipe.signal.filters import design_fir, design_sos
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.signal.reference import subtract_reference
@@ -160,7 +160,11 @@ class MirrorEngine:
             raise FilterError(f"{between}: {error}") from None
 
     def _block_length(self) -> int:
-        """Samples of a block: what the memory limit affords of all that is held, at whole bins of the BNC lines."""
+        """Samples of a block: what the memory limit affords of all that is held, at whole bins of the BNC lines.
+
+        Whole tiles, where there is room for one, so that every block yields as many outputs: they find room where those
+        of the block before were, and memory stays what it is however long the recording.
+        """
         source = self._recording.source
         in_float64 = 0 if source.dtype == np.float64 else 8
         beside = source.dtype.itemsize + in_float64 + _LOW_COPIES * 8 / self._ratio
@@ -168,8 +172,8 @@ class MirrorEngine:
         def held(n: int) -> int:
             return source.block_bytes(len(source), n) + n * round(len(source) * beside)
 
-        length = affordable(source.n_samples, held, at_once=1)
-        return max(self._ratio, length - length % self._ratio)
+        length, tile = affordable(source.n_samples, held, at_once=1), TILE_OUTPUTS * self._ratio
+        return max(self._ratio, length - length % (tile if length > tile else self._ratio))
 
     def _write_electrodes(self, stretch_start: int, rows: slice, start: int, values: Array) -> None:
         if self._settings.masked == "nan":
