@@ -68,7 +68,7 @@ class FrameBlocks:
     def push(self, block: Samples) -> Iterator[Samples]:
         """Yield the blocks of `FRAMES` frames, (frames, channels) in C order, that `block` (channels, time) completes.
 
-        A yielded block is valid until the next one is asked for.
+        A yielded block may be a view of `block`.
         """
         start = 0
         if self._n_waiting:
@@ -76,8 +76,8 @@ class FrameBlocks:
             self._keep(block[:, :start])
             if self._n_waiting < FRAMES:
                 return
-            self._n_waiting = 0
-            yield self._waiting
+            whole, self._waiting, self._n_waiting = self._waiting, np.empty_like(self._waiting), 0
+            yield whole
         stop = start + (block.shape[1] - start) // FRAMES * FRAMES
         for first in range(start, stop, FRAMES):
             yield np.ascontiguousarray(block[:, first : first + FRAMES].T)

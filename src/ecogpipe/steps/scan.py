@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from ecogpipe import correlation, layout, metrics, outputs
+from ecogpipe.datasource.blocks import affordable
 from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.errors import FormatError, MemoryBlowOutError
@@ -32,6 +34,10 @@ CORRELATION = "correlation"
 
 _CHUNK_BYTES = 1_000_000
 _SHARE = 2
+
+_BATCH_BYTES, _BATCH_SHARE = 8_000_000, 16
+"""Blocks that two threads take at a time hold at most so many bytes, and this fraction of the memory limit: for each
+block alone, the one would wait for the other too often."""
 
 
 def scan(raw: Path, scan: Path) -> Path:
@@ -110,27 +116,37 @@ class _Taker(Protocol):
 def _feed(recording: RawRecording, taker: _Taker, takers_beside: Sequence[_Taker], label: str) -> None:
     """Hand every block to one taker, and to the others in a second thread: arithmetic and hashing take a core each."""
 
-    def take_beside(frames: Samples) -> None:
-        for other in takers_beside:
-            other.update(frames)
+    def take_beside(batch: Sequence[Samples]) -> None:
+        for frames in batch:
+            for other in takers_beside:
+                other.update(frames)
 
     with (
         ThreadPoolExecutor(1, thread_name_prefix="scan") as executor,
         progress(label, prod(recording.source.shape) * recording.source.dtype.itemsize) as advance,
     ):
-        for frames in _fixed_blocks(recording):
-            beside = executor.submit(take_beside, frames)
-            taker.update(frames)
+        for batch in _batches(recording):
+            beside = executor.submit(take_beside, batch)
+            for frames in batch:
+                taker.update(frames)
             beside.result()
-            advance(frames.nbytes)
+            advance(sum(frames.nbytes for frames in batch))
 
 
-def _fixed_blocks(recording: RawRecording) -> Iterator[Samples]:
+def _batches(recording: RawRecording) -> Iterator[list[Samples]]:
+    """Yield the fixed blocks, some at a time; they are valid until the next ones are asked for."""
     source = recording.source
-    blocks = metrics.FrameBlocks(source.shape[0], source.dtype)
-    for block in source.iter_blocks():
-        yield from blocks.push(block)
-    yield from blocks.rest()
+    n_channels = len(source)
+    fixed = metrics.FrameBlocks(n_channels, source.dtype)
+    most = min(_BATCH_BYTES, load_params().memory_limit // _BATCH_SHARE)
+    n = max(1, most // (metrics.FRAMES * n_channels * source.dtype.itemsize))
+    length = affordable(source.n_samples, lambda length: source.block_bytes(n_channels, length))
+    for _, block in recording.blocks(length):
+        completed = fixed.push(block)
+        while batch := list(islice(completed, n)):
+            yield batch
+    if rest := list(fixed.rest()):
+        yield rest
 
 
 class _Digest:
