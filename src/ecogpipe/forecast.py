@@ -45,7 +45,7 @@ _UNPACKED = 3
 
 _LOADED_COPIES = 2.3
 
-_AT_ONCE_BYTES, _AT_NEW_RATE = 128 * MB, 5
+_AT_ONCE_BYTES, _AT_NEW_RATE = 256 * MB, 5
 """Of a block of the mirror: as read, the next one, in float64, and so many copies at the new rate."""
 
 _STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 40 * MB, 25_000

@@ -11,7 +11,7 @@ from ecogpipe.params import load_params
 Key: TypeAlias = tuple[slice, slice]
 
 _MOST_AT_ONCE = 128_000_000
-"""Bytes of all blocks together; larger ones are not worked on any faster."""
+"""Bytes of all blocks together; larger ones are hardly read any faster."""
 
 
 class Readable(Protocol):
@@ -48,7 +48,7 @@ class BlockIterator:
         return read_ahead(self.block(number) for number in range(len(self)))
 
 
-def affordable(length: int, cost: Callable[[int], int], at_once: int = 2) -> int:
+def affordable(length: int, cost: Callable[[int], int], at_once: int = 2, most: int = _MOST_AT_ONCE) -> int:
     """Return how many of `length` items a block may hold under the memory limit.
 
     Parameters
@@ -59,6 +59,8 @@ def affordable(length: int, cost: Callable[[int], int], at_once: int = 2) -> int
         Bytes that a block of so many items takes at its peak; more for more items.
     at_once
         How many such blocks are held at once: the caller's and the next one, unless the cost counts all of them.
+    most
+        Bytes of all blocks together that larger ones do not make faster.
 
     Raises
     ------
@@ -72,8 +74,8 @@ def affordable(length: int, cost: Callable[[int], int], at_once: int = 2) -> int
             f"{least:,} bytes or more."
         )
     # What a block costs however small it is (chunks that are kept and inflated) does not count as its size.
-    most = min(limit // at_once, cost(1) + _MOST_AT_ONCE // at_once)
-    return max(1, bisect_right(range(1, length + 1), most, key=cost))
+    dearest = min(limit // at_once, cost(1) + most // at_once)
+    return max(1, bisect_right(range(1, length + 1), dearest, key=cost))
 
 
 def time_keys(n_samples: int, length: int, overlap: int, start: int, partial: bool) -> list[Key]:

@@ -25,7 +25,7 @@ from ecogpipe.threads import Threads
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
-_GROUPS_OF_WORKER = 4
+_GROUPS_OF_WORKER = 2
 """Runs of channels that a worker filters one after the other: what is copied of each is small beside the blocks."""
 
 

@@ -36,6 +36,9 @@ Lines: TypeAlias = tuple[int, list[npt.NDArray[Any]]]
 _LOW_COPIES = 5
 """Copies of a block at the new rate, in float64: as decimated, in its units, filtered, and of the block before."""
 
+_MOST_HELD = 256_000_000
+"""Bytes of all that a block takes: every block goes through many hands, which larger ones do not make faster."""
+
 _TURNED_OVER: dict[BncKind, BncKind] = {"ttl_high": "ttl_low", "ttl_low": "ttl_high", "analog": "analog"}
 
 
@@ -172,7 +175,7 @@ class MirrorEngine:
         def held(n: int) -> int:
             return source.block_bytes(len(source), n) + n * round(len(source) * beside)
 
-        length, tile = affordable(source.n_samples, held, at_once=1), TILE_OUTPUTS * self._ratio
+        length, tile = affordable(source.n_samples, held, 1, _MOST_HELD), TILE_OUTPUTS * self._ratio
         return max(self._ratio, length - length % (tile if length > tile else self._ratio))
 
     def _write_electrodes(self, stretch_start: int, rows: slice, start: int, values: Array) -> None:
@@ -283,8 +286,10 @@ class _RowScale:
     def __call__(self, raw: npt.NDArray[Any], rows: slice) -> Array:
         """Return the values of raw numbers, in their place where they are float64."""
         values = raw.astype(np.float64, copy=False)
-        values *= self._slope
-        values += self._intercept
+        if self._slope != 1:
+            values *= self._slope
+        if self._intercept != 0:
+            values += self._intercept
         values *= self._factors[rows, None]
         return values
 
