@@ -7,6 +7,7 @@ from ecogpipe.metrics import (
     FRAMES,
     NUMBERS,
     ChannelNumbers,
+    FrameBlocks,
     in_units,
 )
 
@@ -21,6 +22,16 @@ def numbers_of(samples, lengths=(N_SAMPLES,)):
             numbers.update(samples[:, start : start + length])
             start += length
     return numbers.result()
+
+
+@pytest.mark.parametrize("length", [1, 700, FRAMES, 2 * FRAMES + 3, N_SAMPLES])
+def test_fixed_blocks_hold_every_frame_and_stay_what_they_are_while_others_come(length):
+    samples = np.random.default_rng(0).standard_normal((3, N_SAMPLES))
+    blocks = FrameBlocks(3, samples.dtype)
+    arriving = [samples[:, start : start + length] for start in range(0, N_SAMPLES, length)]
+    found = [frames for block in arriving for frames in blocks.push(block)] + list(blocks.rest())
+    assert [len(frames) for frames in found] == [FRAMES, FRAMES, FRAMES, 517]
+    np.testing.assert_array_equal(np.concatenate(found).T, samples)
 
 
 def railed_fraction(row):

@@ -37,7 +37,7 @@ _LOW_COPIES = 5
 """Copies of a block at the new rate, in float64: as decimated, in its units, filtered, and of the block before."""
 
 _MOST_HELD = 256_000_000
-"""Bytes of all that a block takes: every block goes through many hands, which larger ones do not make faster."""
+"""Bytes of all that a block takes. Larger blocks save little more of the milliseconds that each one costs by itself."""
 
 _TURNED_OVER: dict[BncKind, BncKind] = {"ttl_high": "ttl_low", "ttl_low": "ttl_high", "analog": "analog"}
 
@@ -286,6 +286,7 @@ class _RowScale:
     def __call__(self, raw: npt.NDArray[Any], rows: slice) -> Array:
         """Return the values of raw numbers, in their place where they are float64."""
         values = raw.astype(np.float64, copy=False)
+        # Most recordings that are linked are in units already: two passes over the values less.
         if self._slope != 1:
             values *= self._slope
         if self._intercept != 0:

@@ -139,11 +139,11 @@ def _batches(recording: RawRecording) -> Iterator[list[Samples]]:
     n_channels = len(source)
     fixed = metrics.FrameBlocks(n_channels, source.dtype)
     most = min(_BATCH_BYTES, load_params().memory_limit // _BATCH_SHARE)
-    n = max(1, most // (metrics.FRAMES * n_channels * source.dtype.itemsize))
-    length = affordable(source.n_samples, lambda length: source.block_bytes(n_channels, length))
+    n_at_once = max(1, most // (metrics.FRAMES * n_channels * source.dtype.itemsize))
+    length = affordable(source.n_samples, lambda n_samples: source.block_bytes(n_channels, n_samples))
     for _, block in recording.blocks(length):
         completed = fixed.push(block)
-        while batch := list(islice(completed, n)):
+        while batch := list(islice(completed, n_at_once)):
             yield batch
     if rest := list(fixed.rest()):
         yield rest
