@@ -138,9 +138,14 @@ def _batches(recording: RawRecording) -> Iterator[list[Samples]]:
     source = recording.source
     n_channels = len(source)
     fixed = metrics.FrameBlocks(n_channels, source.dtype)
-    most = min(_BATCH_BYTES, load_params().memory_limit // _BATCH_SHARE)
-    n_at_once = max(1, most // (metrics.FRAMES * n_channels * source.dtype.itemsize))
-    length = affordable(source.n_samples, lambda n_samples: source.block_bytes(n_channels, n_samples))
+    most, fixed_bytes = load_params().memory_limit // _BATCH_SHARE, metrics.FRAMES * n_channels * source.dtype.itemsize
+    n_at_once = max(1, min(_BATCH_BYTES, most) // fixed_bytes)
+
+    def held(n_samples: int) -> int:
+        """Bytes of a block, the next one, and a batch."""
+        return 2 * source.block_bytes(n_channels, n_samples) + n_at_once * fixed_bytes
+
+    length = affordable(source.n_samples, held, at_once=1)
     for _, block in recording.blocks(length):
         completed = fixed.push(block)
         while batch := list(islice(completed, n_at_once)):
