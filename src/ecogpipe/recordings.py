@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ecogpipe.electrodes.channels import BncLine
-from ecogpipe.electrodes.masks import check_manual_mask
+from ecogpipe.electrodes.manual_masks import check_manual_mask
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import MaskError, SettingsError, WiringError, nearest
 from ecogpipe.settings import check_row, load_schema

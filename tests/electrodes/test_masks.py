@@ -8,14 +8,8 @@ import pytest
 import scipy.io
 
 from ecogpipe.electrodes.channels import ChannelTable, channel_table
-from ecogpipe.electrodes.masks import (
-    check_manual_mask,
-    combine,
-    mask_files,
-    read_manual_mask,
-    read_mask,
-    write_mask,
-)
+from ecogpipe.electrodes.manual_masks import check_manual_mask, mask_files, read_manual_mask
+from ecogpipe.electrodes.masks import combine, read_mask, write_mask
 from ecogpipe.electrodes.wiring import load_wiring
 from ecogpipe.errors import FormatError, MaskError
 from ecogpipe.formats.mask_files import read_mask_arrays

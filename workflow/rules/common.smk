@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 from snakemake.logging import logger
 
-from ecogpipe.electrodes.masks import mask_files
+from ecogpipe.electrodes.manual_masks import mask_files
 from ecogpipe.errors import EcogpipeError, nearest
 from ecogpipe.originals import find_missing
 from ecogpipe.recordings import Recording, check_masks, check_wirings, manual_mask_path, read_recordings

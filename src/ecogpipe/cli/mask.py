@@ -10,15 +10,8 @@ import numpy as np
 
 from ecogpipe.cli.commands import print_columns, print_grid
 from ecogpipe.electrodes.channels import read_channels
-from ecogpipe.electrodes.masks import (
-    MANUAL,
-    MaskTable,
-    add_to_manual_mask,
-    check_manual_mask,
-    decide,
-    new_row,
-    read_mask,
-)
+from ecogpipe.electrodes.manual_masks import add_to_manual_mask, check_manual_mask, decide, new_row
+from ecogpipe.electrodes.masks import MANUAL, MaskTable, read_mask
 from ecogpipe.errors import MaskError, SettingsError, nearest
 from ecogpipe.formats.mask_files import read_mask_arrays
 from ecogpipe.recordings import Recording, manual_mask_path, read_recordings

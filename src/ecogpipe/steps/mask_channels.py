@@ -18,7 +18,8 @@ from ecogpipe.electrodes.faults import (
     find_faults,
     neighbour_correlation,
 )
-from ecogpipe.electrodes.masks import combine, mask_files, read_manual_mask, write_mask
+from ecogpipe.electrodes.manual_masks import mask_files, read_manual_mask
+from ecogpipe.electrodes.masks import combine, write_mask
 from ecogpipe.errors import FormatError, MaskError
 from ecogpipe.formats.mask_files import read_mask_arrays
 from ecogpipe.layout import read_acquisition
