@@ -23,3 +23,12 @@ def test_a_common_signal_is_taken_off():
     common = np.random.default_rng(0).standard_normal((1, 50))
     own = np.array([[1.0], [-1.0], [5.0]]) * np.ones((3, 50))
     np.testing.assert_allclose(subtract_reference(own + common, ACTIVE, "average"), own, atol=1e-12)
+
+
+@pytest.mark.parametrize("reference", ["average", "median"])
+def test_flt1_a_frame_alone_has_the_bits_that_it_has_among_others(reference):
+    block = np.random.default_rng(0).standard_normal((64, 40)) * 1e3
+    active = np.arange(64) % 7 > 0
+    whole = subtract_reference(block, active, reference)
+    alone = [subtract_reference(block[:, [frame]], active, reference) for frame in range(40)]
+    np.testing.assert_array_equal(np.concatenate(alone, axis=1), whole)

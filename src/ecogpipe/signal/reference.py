@@ -29,12 +29,21 @@ def subtract_reference(block: Array, active: npt.NDArray[np.bool_], reference: R
         return block
     counted = block[active]
     finite = np.isfinite(counted)
+    if reference == "average":
+        return block - _mean_of_rows(np.where(finite, counted, 0.0), finite.sum(axis=0))
     if finite.all():
-        common = counted.mean(axis=0) if reference == "average" else np.median(counted, axis=0)
-        return block - common
-    counted = np.where(finite, counted, np.nan)
-    empty = ~finite.any(axis=0)
+        return block - np.median(counted, axis=0)
+    counted, empty = np.where(finite, counted, np.nan), ~finite.any(axis=0)
     counted[:, empty] = 0.0
-    common = np.nanmean(counted, axis=0) if reference == "average" else np.nanmedian(counted, axis=0)
+    common = np.nanmedian(counted, axis=0)
     common[empty] = np.nan
     return block - common
+
+
+def _mean_of_rows(rows: Array, n_counted: npt.NDArray[np.intp]) -> Array:
+    """Add rows one after the other: for a block of a single frame, `numpy.mean` would add them in another order."""
+    total = np.zeros(rows.shape[1])
+    for row in rows:
+        total += row
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / n_counted)
