@@ -116,9 +116,17 @@ class TestVerify:
 
     def test_a_byte_of_a_mirror(self, study: Path) -> None:
         mirror = study / "results" / COPIED / "test_002_Fs1000.h5"
-        flip_a_byte(mirror, place_of_samples(mirror))
-        found = "test_002_Fs1000.h5: its samples are not those that were written: their hash is another"
+        with h5py.File(mirror, "r+") as file:
+            file["data"][5, 100] += 1
+            file["data"][48, 7] = np.nan
+        found = "test_002_Fs1000.h5: its samples are not those that were written: another hash of rows 5, 48"
         assert found in faults(study, COPIED)
+
+    def test_the_hash_of_a_mirror(self, study: Path) -> None:
+        mirror = study / "results" / COPIED / "test_002_Fs1000.h5"
+        with h5py.File(mirror, "r+") as file:
+            file["row_sha256"][3] = "0" * 64
+        assert "test_002_Fs1000.h5: its /row_sha256 is not that which was written" in faults(study, COPIED)
 
     def test_a_number_of_a_scan(self, study: Path) -> None:
         with h5py.File(study / "results" / COPIED / "scan.h5", "r+") as file:

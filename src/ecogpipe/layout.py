@@ -29,6 +29,7 @@ CHANNEL_MASK = "channel_mask"
 SITES = "sites"
 SLOTS = "slots"
 ROW_UNITS = "row_units"
+ROW_SHA256 = "row_sha256"
 NON_FINITE = "non_finite"
 
 CHANNELS_BY_TIME = "channels_by_time"

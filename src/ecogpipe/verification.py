@@ -17,7 +17,7 @@ from PIL import Image
 from ecogpipe import layout
 from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.raw import RawRecording, open_raw
-from ecogpipe.digests import sha256_of_dataset, sha256_of_file
+from ecogpipe.digests import sha256_of_dataset, sha256_of_file, sha256_of_hashes, sha256_of_rows
 from ecogpipe.electrodes.channels import read_channels
 from ecogpipe.electrodes.masks import read_mask
 from ecogpipe.errors import EcogpipeError
@@ -225,12 +225,22 @@ def _check_mirror(path: Path) -> Iterator[Finding]:
         ]:
             yield Finding(path, "its /segments are not those of raw.h5 at its rate")
         with progress(f"verify {path.stem}", data.size * data.dtype.itemsize) as advance:
-            found = sha256_of_dataset(data, advance)
-        if file.attrs.get("sha256") != found:
-            yield Finding(path, "its samples are not those that were written: their hash is another")
+            yield from _check_rows(path, file, sha256_of_rows(data, advance))
         for row, channel in enumerate(file[layout.BNC_CHANNELS][()]):
             if not np.array_equal(file[layout.BNC][row], data[channel], equal_nan=True):
                 yield Finding(path, f"row {row} of /bnc is not channel {channel} of /data")
+
+
+def _check_rows(path: Path, file: h5py.File, hashes: Sequence[str]) -> Iterator[Finding]:
+    """Compare the hashes of the rows of a mirror with those that were written down with them."""
+    written = layout.read_texts(file[layout.ROW_SHA256]) if layout.ROW_SHA256 in file else []
+    if sha256_of_hashes(written) != file.attrs.get("sha256") or len(written) != len(hashes):
+        yield Finding(path, f"its /{layout.ROW_SHA256} is not that which was written")
+        return
+    changed = [str(row) for row, (ours, theirs) in enumerate(zip(hashes, written, strict=True)) if ours != theirs]
+    if changed:
+        rows = f"row{'s' * (len(changed) > 1)} {', '.join(changed)}"
+        yield Finding(path, f"its samples are not those that were written: another hash of {rows}")
 
 
 def _check_page(path: Path) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from scipy import signal
 from threadpoolctl import threadpool_limits
 
 from ecogpipe.errors import RateError
-from ecogpipe.signal.decimate import Decimator, decimate_line, decimation_fir
+from ecogpipe.signal.decimate import Decimation, Decimator, decimate_line, decimation_fir
 
 RATIOS = (2, 3, 5, 7, 10, 20, 25, 50)
 
@@ -58,8 +58,12 @@ def test_a_tone_keeps_its_size_and_phase_or_is_gone(ratio):
 )
 def test_outputs_that_begin_at_a_later_sample_are_those_of_the_textbook(ratio, n_samples, first, length, seed):
     samples, first = np.random.default_rng(seed).standard_normal((2, n_samples)), first % ratio
-    decimator = Decimator(ratio, n_samples, first=first)
-    found = [decimator.push(samples[:, start : start + length]) for start in range(0, n_samples, length)]
+    decimation = Decimation(ratio, n_samples, first=first)
+    starts = range(0, n_samples, length)
+    found = []
+    for start, stop in zip(starts, [*starts[1:], n_samples], strict=True):
+        known_from = max(0, start - decimation.history)
+        found.append(decimation.completed(samples[:, known_from:stop], start, stop))
     taps = decimation_fir(ratio)
     padded = np.pad(samples, ((0, 0), (len(taps) // 2,) * 2), "reflect", reflect_type="odd")
     expected = np.array([np.convolve(row, taps, "valid")[first::ratio] for row in padded])

@@ -78,14 +78,14 @@ class BufferBinder(Buffer):
         """Bytes that `read_into` allocates beside its result: those of its hungriest buffer, and a list's copy."""
         return max((self._transient_of(*part) for part in self._split(axes)), default=0)
 
-    def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
+    def read_into(self, axes: Sequence[KeptAxis], out: Array, in_threads: bool = True) -> None:
         """Read what `axes` select into `out`."""
         for buffer, places, part_axes in self._split(axes):
             if isinstance(places, slice):
-                buffer.read_into(part_axes, out[self._key(places)])
+                buffer.read_into(part_axes, out[self._key(places)], in_threads)
             else:
                 part = np.empty([len(index) for index in part_axes], self.dtype)
-                buffer.read_into(part_axes, part)
+                buffer.read_into(part_axes, part, in_threads)
                 out[self._key(places)] = part
 
     def write_from(self, axes: Sequence[KeptAxis], values: Array) -> None:

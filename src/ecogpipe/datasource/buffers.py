@@ -67,8 +67,11 @@ class Buffer(ABC):
         """Chunk shape, None where the dataset is contiguous."""
 
     @abstractmethod
-    def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
-        """Read what `axes` select into `out`, whose shape is one length per axis."""
+    def read_into(self, axes: Sequence[KeptAxis], out: Array, in_threads: bool = True) -> None:
+        """Read what `axes` select into `out`, whose shape is one length per axis.
+
+        Where others read at the same time, the caller's thread had better do it alone, not `in_threads`.
+        """
 
     @abstractmethod
     def write_from(self, axes: Sequence[KeptAxis], values: Array) -> None:
@@ -187,7 +190,7 @@ class HDF5Buffer(Buffer):
             return 0
         return max((self._pair_transient_bytes(*pair) for pair in self._span_pairs(axes)), default=0)
 
-    def read_into(self, axes: Sequence[KeptAxis], out: Array) -> None:
+    def read_into(self, axes: Sequence[KeptAxis], out: Array, in_threads: bool = True) -> None:
         """Read what `axes` select into `out`."""
         if not self._dataset.id.valid:
             raise ValueError("The file of this source is closed; open it again.")
@@ -197,10 +200,10 @@ class HDF5Buffer(Buffer):
             return
         for rows, columns in self._pieces(axes):
             if rows.is_whole and columns.is_whole:
-                self._read_window((rows.window, columns.window), out[rows.into, columns.into])
+                self._read_window((rows.window, columns.window), out[rows.into, columns.into], in_threads)
             else:
                 raw = np.empty((rows.length, columns.length), self.dtype)
-                self._read_window((rows.window, columns.window), raw)
+                self._read_window((rows.window, columns.window), raw, in_threads)
                 _pick(raw, rows, columns, out)
 
     def write_from(self, axes: Sequence[KeptAxis], values: Array) -> None:
@@ -219,11 +222,14 @@ class HDF5Buffer(Buffer):
                 return reader
         return None
 
-    def _read_window(self, windows: tuple[Window, Window], out: Array) -> None:
-        reader = self._usable_reader()
-        if reader is not None:
-            reader.read(windows, out)
-            return
+    def _read_window(self, windows: tuple[Window, Window], out: Array, in_threads: bool = True) -> None:
+        match self._usable_reader():
+            case ChunkReader() as reader:
+                reader.read(windows, out, in_threads)
+                return
+            case ContiguousReader() as reader:
+                reader.read(windows, out)
+                return
         key = tuple(slice(start, stop) for start, stop in windows)
         if out.flags.c_contiguous:
             self._dataset.read_direct(out, key)

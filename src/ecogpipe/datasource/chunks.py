@@ -71,7 +71,7 @@ class ChunkReader:
         at_border = sum(n_chunks) * self._chunk_bytes()
         return self._inflating_bytes() + 2 * min(at_border, _kept_at_most())
 
-    def read(self, windows: tuple[Window, Window], out: npt.NDArray[Any]) -> None:
+    def read(self, windows: tuple[Window, Window], out: npt.NDArray[Any], in_threads: bool = True) -> None:
         """Read a window into `out`, an array of the window's shape and the dataset's dtype."""
         known, kept = self._take_kept(), _Kept(_kept_at_most())
 
@@ -87,8 +87,8 @@ class ChunkReader:
 
         offsets = list(self._offsets(windows))
         # Plain chunks are only copied, and handing them to threads takes longer than it saves.
-        alone = len(offsets) == 1 or load_params().workers == 1 or not self._zipped
-        (one_by_one if alone else self._in_threads(load_params().workers))(fill, offsets)
+        shared = in_threads and len(offsets) > 1 and load_params().workers > 1 and self._zipped
+        (self._in_threads(load_params().workers) if shared else one_by_one)(fill, offsets)
         with self._lock:
             self._kept = kept
 

@@ -1,6 +1,6 @@
 """Opening a canonical recording: its own or linked signals as one source of all channels, in raw numbers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -13,6 +13,7 @@ from ecogpipe.datasource.binder import BufferBinder
 from ecogpipe.datasource.buffers import Buffer, HDF5Buffer, open_hdf5
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.read_ahead import read_ahead
+from ecogpipe.datasource.windows import Made, Work, in_windows, window_borders
 from ecogpipe.errors import FormatError
 from ecogpipe.layout import SEGMENTS, Acquisition, Part, Segment, read_acquisition, read_segments, signal_parts
 
@@ -48,6 +49,16 @@ class RawRecording:
         """Number of frames."""
         return self.source.n_samples
 
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of a frame of all channels, as they are in the file."""
+        return len(self.source) * int(self.source.dtype.itemsize)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all frames."""
+        return self.n_samples * self.frame_bytes
+
     def blocks(self, length: int) -> Iterator[tuple[int, Array]]:
         """Yield the first sample of each block of all channels, and the block; the next one is read meanwhile.
 
@@ -71,6 +82,46 @@ class RawRecording:
             axes = (time, range(len(source))) if source.transposed else (range(len(source)), time)
             buffer.read_into(axes, filled)
             yield first, filled.T if source.transposed else filled
+
+    @property
+    def chunk_length(self) -> int:
+        """Samples of the longest chunks that the recording lies in, 1 where it lies in none."""
+        return max(chunk for _, chunk in self._part_lengths())
+
+    def in_windows(self, work: Work[Made], history: int, longest: int, n_at_once: int) -> Generator[Made]:
+        """Yield what `work` makes of consecutive windows of all channels, in order; see `windows.in_windows`.
+
+        Parameters
+        ----------
+        work
+            What is done with each window, in threads.
+        history
+            Samples before a window that `work` gets with it.
+        longest
+            Samples of a window; it ends at a border of the chunks, and earlier where a part of the recording does.
+        n_at_once
+            How many windows are worked on at once.
+        """
+        source = self.source
+
+        def new_array(n_samples: int) -> Array:
+            if source.transposed:
+                return np.empty((n_samples, len(source)), source.dtype).T
+            return np.empty((len(source), n_samples), source.dtype)
+
+        def read(start: int, stop: int, out: Array) -> None:
+            axes, on_disk = (range(len(source)), range(start, stop)), out
+            if source.transposed:
+                axes, on_disk = axes[::-1], out.T
+            source.data_buffer.read_into(axes, on_disk, in_threads=n_at_once == 1)
+
+        return in_windows(window_borders(self._part_lengths(), longest), read, new_array, history, n_at_once, work)
+
+    def _part_lengths(self) -> list[tuple[int, int]]:
+        """Return the samples of each part, and those of its chunks."""
+        buffer, time_axis = self.source.data_buffer, 0 if self.source.transposed else 1
+        parts = buffer.buffers if isinstance(buffer, BufferBinder) else [buffer]
+        return [(part.shape[time_axis], part.chunks[time_axis] if part.chunks else 1) for part in parts]
 
     def close(self) -> None:
         """Close the files."""

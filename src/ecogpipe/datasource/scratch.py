@@ -49,9 +49,9 @@ class ScratchBlocks:
 
     def read(self, number: int) -> npt.NDArray[np.float64]:
         """Read a block."""
-        block = np.empty(self._shapes[number])
-        os.preadv(self._file.fileno(), [block.data.cast("B")] if block.size else [], self._offsets[number])
-        return block
+        frames = np.empty(self._shapes[number][::-1])
+        os.preadv(self._file.fileno(), [frames.data.cast("B")] if frames.size else [], self._offsets[number])
+        return frames.T
 
     def replace(self, number: int, block: npt.NDArray[np.float64]) -> None:
         """Replace a block by another of its shape."""
@@ -72,7 +72,7 @@ class ScratchBlocks:
         self.close()
 
     def _write(self, block: npt.NDArray[np.float64], offset: int) -> None:
-        left = np.ascontiguousarray(block).data.cast("B") if block.size else memoryview(b"")
+        left = np.ascontiguousarray(block.T).data.cast("B") if block.size else memoryview(b"")
         try:
             while left:
                 written = os.pwrite(self._file.fileno(), left, offset)

@@ -5,7 +5,7 @@ product has one shape, its tile of outputs anchored at output sample 0, so that 
 the samples arrive.
 """
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -80,26 +80,115 @@ def _beta() -> float:
     return float(signal.kaiser_beta(_STOP_BAND_DB))
 
 
-class Decimator:
-    """Decimates signals that arrive in blocks; equal to filtering the whole, odd-reflected at its ends.
+class Decimation:
+    """The decimation of a signal of known length, from any stretch of its samples; odd-reflected at its ends.
 
     Parameters
     ----------
     ratio
         Integer ratio of the rates.
     n_samples
-        Samples that will arrive in all.
+        Samples of the signal.
     taps
         Taps to use in place of `decimation_fir`, an odd number of them, the last one for the newest sample.
-    each
-        Goes through the runs of products, perhaps in threads, which do not change the result.
     first
         Sample that output 0 stands for, less than `ratio`.
+    each
+        Goes through the runs of products, perhaps in threads, which do not change the result.
 
     Notes
     -----
     The reference is ``np.convolve(np.pad(x, (L - 1) // 2, "reflect", reflect_type="odd"), taps, "valid")[::ratio]``.
     A sample that is not finite makes NaN of the outputs within the filter's reach, and of no others.
+
+    Examples
+    --------
+    >>> decimation = Decimation(ratio=2, n_samples=100)
+    >>> ones = np.ones((1, 100))
+    >>> early, late = decimation.completed(ones[:, :60], 0, 60), decimation.completed(ones, 60, 100)
+    >>> np.concatenate([early, late], axis=1).shape
+    (1, 50)
+    """
+
+    def __init__(
+        self, ratio: int, n_samples: int, taps: Array | None = None, first: int = 0, each: Each = one_by_one
+    ) -> None:
+        self._taps = decimation_fir(ratio) if taps is None else taps
+        self._ratio, self._n_samples, self._first, self._each = ratio, n_samples, first, each
+        self._half, self._hop = len(self._taps) // 2, TILE_OUTPUTS * ratio
+        self._reach = self._hop - ratio + len(self._taps)
+        self._band = _banded(self._taps, ratio)
+        self._n_outputs = decimated_length(max(0, n_samples - first), ratio)
+
+    @property
+    def history(self) -> int:
+        """Samples before those that complete an output which it may need besides, at the most."""
+        return self._reach - 1
+
+    def completed(self, samples: npt.NDArray[Any], start: int, stop: int, order: Order | None = None) -> Array:
+        """Return the outputs, (channels, time), that are complete with sample `stop` - 1, and were not before `start`.
+
+        Parameters
+        ----------
+        samples
+            (channels, time): those before `stop`, at least `history` of them before `start`, or all that there are.
+        start, stop
+            The stretch that is new.
+        order
+            Which axis of the samples is the short step in memory, where it is not that of `samples`; products of the
+            one and of the other may differ in their last bits.
+        """
+        if len(self._taps) == 1:
+            return samples[:, samples.shape[1] - (stop - start) :].astype(np.float64)
+        first_tile, stop_tile = self._n_tiles(start), self._n_tiles(stop)
+        first_output = first_tile * TILE_OUTPUTS
+        n_outputs = min(stop_tile * TILE_OUTPUTS, self._n_outputs) - first_output
+        if n_outputs <= 0:
+            return np.empty((len(samples), 0))
+        order = order or _memory_order(samples)
+        wanted_from = first_output * self._ratio + self._first - self._half
+        known = samples[:, max(0, wanted_from) - stop :].astype(np.float64, copy=False)
+        padded = known
+        if wanted_from < 0 or stop == self._n_samples:
+            padded = self._padded(known, wanted_from, stop, (stop_tile - first_tile - 1) * self._hop + self._reach)
+        return self._filter(self._tiles(_in_order(padded, order), stop_tile - first_tile))[:, :n_outputs]
+
+    def _n_tiles(self, n_arrived: int) -> int:
+        """Tiles whose samples, reflected ones included, are known when so many samples are."""
+        if n_arrived == self._n_samples:
+            return -(-self._n_outputs // TILE_OUTPUTS)
+        return max(0, (n_arrived + self._half - self._reach - self._first) // self._hop + 1)
+
+    def _padded(self, known: Array, wanted_from: int, stop: int, length: int) -> Array:
+        """Return what is known with the ends of the signal reflected, and zeros behind, in `length` samples."""
+        before, after = self._half * (wanted_from < 0), self._half * (stop == self._n_samples)
+        reflected = np.pad(known, ((0, 0), (before, after)), "reflect", reflect_type="odd")
+        reflected = reflected[:, wanted_from + before if before else 0 :][:, :length]
+        return np.pad(reflected, ((0, 0), (0, length - reflected.shape[1])))
+
+    def _tiles(self, samples: Array, n_tiles: int) -> Array:
+        """View samples as tiles that overlap by the filter's length, (tiles, channels, reach)."""
+        channel_stride, time_stride = samples.strides
+        shape, strides = (n_tiles, len(samples), self._reach), (self._hop * time_stride, channel_stride, time_stride)
+        return as_strided(samples, shape, strides, writeable=False)
+
+    def _filter(self, tiles: Array) -> Array:
+        """Return the outputs of tiles that follow one another, (channels, time)."""
+        n_tiles, n_channels, _ = tiles.shape
+        outputs = np.empty((n_channels, n_tiles * TILE_OUTPUTS))
+        by_tile = outputs.reshape(n_channels, n_tiles, TILE_OUTPUTS).transpose(1, 0, 2)
+        runs = [slice(start, start + _RUN_TILES) for start in range(0, n_tiles, _RUN_TILES)]
+        self._each(lambda run: _multiply(tiles[run], by_tile[run], self._band, self._ratio, len(self._taps)), runs)
+        return outputs
+
+
+class Decimator:
+    """A `Decimation` of samples that arrive in blocks.
+
+    Parameters
+    ----------
+    ratio, n_samples, taps, each
+        As of `Decimation`; so many samples will arrive in all.
 
     Examples
     --------
@@ -109,130 +198,27 @@ class Decimator:
     (1, 50)
     """
 
-    def __init__(
-        self, ratio: int, n_samples: int, taps: Array | None = None, each: Each = one_by_one, first: int = 0
-    ) -> None:
-        self._taps = decimation_fir(ratio) if taps is None else taps
-        self._each = each
-        self._ratio, self._n_samples = ratio, n_samples
-        self._hop = TILE_OUTPUTS * ratio
-        self._reach = self._hop - ratio + len(self._taps)
-        self._band = _banded(self._taps, ratio)
-        self._ends = _OddReflection(len(self._taps) // 2)
-        self._pending: Array | None = None
+    def __init__(self, ratio: int, n_samples: int, taps: Array | None = None, each: Each = one_by_one) -> None:
+        self._decimation = Decimation(ratio, n_samples, taps, each=each)
+        self._n_samples, self._arrived = n_samples, 0
+        self._before: Array | None = None
         self._order: Order = "C"
-        self._arrived = 0
-        self._outputs_left = decimated_length(max(0, n_samples - first), ratio)
-        self._to_skip = first
 
     def push(self, block: npt.NDArray[Any]) -> Array:
         """Take the next samples, (channels, time) of any length; return the outputs that are complete.
 
         After the last sample every remaining output is returned. Outputs share no memory with the block.
         """
-        if self._arrived == 0:
-            self._order = _memory_order(block)
-        self._arrived += block.shape[1]
-        if self._arrived > self._n_samples:
-            raise ValueError(f"{self._arrived} samples have arrived, {self._n_samples} were announced.")
-        if len(self._taps) == 1:
-            return block.astype(np.float64)
-        block = block.astype(np.float64, copy=False)
-        last = self._arrived == self._n_samples
-        complete = [tiles for piece in self._ends.push(block, last) for tiles in self._consume(self._skipped(piece))]
-        if last:
-            complete += self._consume_last(len(block))
-        outputs = self._filter(complete, len(block))[:, : self._outputs_left]
-        self._outputs_left -= outputs.shape[1]
-        return outputs
-
-    def _skipped(self, piece: Array) -> Array:
-        """Return a piece without what comes before the reach of output 0."""
-        n_skipped = min(self._to_skip, piece.shape[1])
-        self._to_skip -= n_skipped
-        return piece[:, n_skipped:]
-
-    def _consume(self, piece: Array) -> list[Array]:
-        """Return the tiles that begin in what is pending, then those that lie inside the piece, uncopied."""
-        pending = piece[:, :0] if self._pending is None else self._pending
-        n_junction = -(-pending.shape[1] // self._hop)
-        junction_length = (n_junction - 1) * self._hop + self._reach if n_junction else 0
-        if junction_length > pending.shape[1] + piece.shape[1]:
-            self._pending = np.concatenate([pending, piece], axis=1)
-            return []
-        complete = []
-        if n_junction:
-            junction = np.concatenate([pending, piece[:, : junction_length - pending.shape[1]]], axis=1)
-            complete.append(self._tiles(junction, n_junction))
-        inside = piece[:, n_junction * self._hop - pending.shape[1] :]
-        n_inside = max(0, (inside.shape[1] - self._reach) // self._hop + 1)
-        if n_inside:
-            complete.append(self._tiles(inside, n_inside))
-        self._pending = inside[:, n_inside * self._hop :].copy()
-        return complete
-
-    def _consume_last(self, n_channels: int) -> list[Array]:
-        """Return the tiles of what is pending, filled up with zeros."""
-        if self._pending is None or not self._pending.shape[1]:
-            return []
-        n_tiles = -(-self._pending.shape[1] // self._hop)
-        missing = (n_tiles - 1) * self._hop + self._reach - self._pending.shape[1]
-        filled = np.concatenate([self._pending, np.zeros((n_channels, max(0, missing)))], axis=1)
-        return [self._tiles(filled, n_tiles)]
-
-    def _tiles(self, samples: Array, n_tiles: int) -> Array:
-        """View samples as tiles that overlap by the filter's length, (tiles, channels, reach)."""
-        ordered = _in_order(samples, self._order)
-        channel_stride, time_stride = ordered.strides
-        shape, strides = (n_tiles, len(ordered), self._reach), (self._hop * time_stride, channel_stride, time_stride)
-        return as_strided(ordered, shape, strides, writeable=False)
-
-    def _filter(self, complete: list[Array], n_channels: int) -> Array:
-        """Return the outputs of tiles that follow one another, (channels, time)."""
-        n_tiles = sum(len(tiles) for tiles in complete)
-        outputs = np.empty((n_channels, n_tiles * TILE_OUTPUTS))
-        by_tile = outputs.reshape(n_channels, n_tiles, TILE_OUTPUTS).transpose(1, 0, 2)
-        runs, first = [], 0
-        for tiles in complete:
-            for start in range(0, len(tiles), _RUN_TILES):
-                run = tiles[start : start + _RUN_TILES]
-                runs.append((run, by_tile[first + start : first + start + len(run)]))
-            first += len(tiles)
-        self._each(partial(_multiply, band=self._band, ratio=self._ratio, n_taps=len(self._taps)), runs)
-        return outputs
-
-
-class _OddReflection:
-    """Pads signals that arrive in blocks by `half` samples at both ends, as ``np.pad`` does with odd reflection."""
-
-    def __init__(self, half: int) -> None:
-        self._half = half
-        self._head: Array | None = None
-        self._tail: Array | None = None
-
-    def push(self, block: Array, last: bool) -> list[Array]:
-        """Return the pieces of the padded signal that are known when `block` has arrived, in order."""
-        if self._tail is None:
-            return self._begin(block, last)
-        if last or block.shape[1] <= self._half:
-            self._tail = np.concatenate([self._tail, block[:, -self._half - 1 :]], axis=1)[:, -self._half - 1 :].copy()
+        start, stop = self._arrived, self._arrived + block.shape[1]
+        if stop > self._n_samples:
+            raise ValueError(f"{stop} samples have arrived, {self._n_samples} were announced.")
+        if self._before is None:
+            self._order, samples = _memory_order(block), block.astype(np.float64, copy=False)
         else:
-            self._tail = block[:, -self._half - 1 :].copy()
-        return [block, self._pad(self._tail, 0, self._half)[:, -self._half :]] if last else [block]
-
-    def _begin(self, block: Array, last: bool) -> list[Array]:
-        head = block if self._head is None else np.concatenate([self._head, block], axis=1)
-        if last:
-            return [self._pad(head, self._half, self._half)]
-        if head.shape[1] <= self._half:
-            self._head = head
-            return []
-        self._head, self._tail = None, head[:, -self._half - 1 :].copy()
-        return [self._pad(head[:, : self._half + 1], self._half, 0)[:, : self._half], head]
-
-    @staticmethod
-    def _pad(samples: Array, before: int, after: int) -> Array:
-        return np.pad(samples, ((0, 0), (before, after)), "reflect", reflect_type="odd")
+            samples = np.concatenate([self._before, block], axis=1)
+        self._arrived = stop
+        self._before = samples[:, max(0, samples.shape[1] - self._decimation.history) :].copy(order="K")
+        return self._decimation.completed(samples, start, stop, self._order)
 
 
 def decimate_line(samples: npt.NDArray[Any], ratio: int, kind: LineKind) -> npt.NDArray[Any]:
@@ -267,9 +253,8 @@ def _banded(taps: Array, ratio: int) -> Array:
     return band
 
 
-def _multiply(run: tuple[Array, Array], band: Array, ratio: int, n_taps: int) -> None:
+def _multiply(tiles: Array, outputs: Array, band: Array, ratio: int, n_taps: int) -> None:
     """Multiply tiles, (tiles, channels, reach), by the band, into (tiles, channels, outputs)."""
-    tiles, outputs = run
     with np.errstate(invalid="ignore"):
         np.matmul(tiles, band, out=outputs)
     if not np.isfinite(outputs).all():

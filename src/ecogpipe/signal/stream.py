@@ -14,6 +14,7 @@ from scipy import signal
 
 from ecogpipe.errors import FilterError
 from ecogpipe.signal.filters import Phase, padding_length
+from ecogpipe.signal.sosfilt import sosfilt_frames
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -187,25 +188,27 @@ class SosPasses:
     def _backward(self) -> Iterator[tuple[int, Array]]:
         after = self._passing.push(2 * self._last[:, -1:] - self._last[:, -2::-1])
         self._passing.start_at(after[:, -1:])
-        self._passing.push(np.ascontiguousarray(after[:, ::-1]))
+        self._passing.push(after, backwards=True)
         for number in reversed(range(len(self._store))):
-            yield number, self._passing.push(np.ascontiguousarray(self._store.read(number)[:, ::-1]))[:, ::-1]
+            yield number, self._passing.push(self._store.read(number), backwards=True)
 
 
 class _Pass:
     """One direction of filtering: blocks in, blocks out, the state kept in between."""
 
     def __init__(self, sos: Array) -> None:
-        self._sos = sos
+        self._sos = np.ascontiguousarray(sos)
         self._state: Array = np.empty(0)
 
     def start_at(self, first: Array) -> None:
         """Begin in the steady state of the first sample of each channel, (channels, 1)."""
-        self._state = signal.sosfilt_zi(self._sos)[:, None, :] * first[None, :, :]
+        self._state = np.ascontiguousarray(signal.sosfilt_zi(self._sos)[:, :, None] * first[:, 0])
 
-    def push(self, block: Array) -> Array:
-        out, self._state = signal.sosfilt(self._sos, block, zi=self._state)
-        return np.asarray(out)
+    def push(self, block: Array, backwards: bool = False) -> Array:
+        """Filter the next samples, (channels, time); backwards, they are those before the ones of the last call."""
+        frames = np.array(block.T, order="C")
+        sosfilt_frames(frames, self._sos, self._state, backwards)
+        return frames.T
 
 
 def _first_samples(store: BlockStore, n: int) -> Array:

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from ecogpipe import layout
 from ecogpipe.datasource.contiguous import create_in_one_piece
 from ecogpipe.datasource.raw import RawRecording, open_raw
-from ecogpipe.digests import sha256_of_dataset
+from ecogpipe.digests import sha256_of_hashes, sha256_of_rows
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable, read_channels
 from ecogpipe.electrodes.masks import MaskTable, read_mask
 from ecogpipe.errors import MaskError, RateError, WiringError
@@ -25,7 +25,7 @@ from ecogpipe.signal.rates import decimated_length
 from ecogpipe.steps.mirror_engine import MirrorEngine
 from ecogpipe.steps.mirror_settings import MirrorSettings
 
-REVISION = 3
+REVISION = 4
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
@@ -73,12 +73,14 @@ def mirror_recording(
             layout.write_provenance(file, made_of)
             engine = MirrorEngine(file, recording, table, keep, ratio, wanted, flush)
             # BLAS on more threads would split its sums, and so change their last bits.
-            with threadpool_limits(1, user_api="blas"), progress(f"mirror {mirror.stem}", _n_bytes(recording)) as done:
+            with threadpool_limits(1, user_api="blas"), progress(f"mirror {mirror.stem}", recording.n_bytes) as done:
                 for n_bytes in engine.run():
                     done(n_bytes)
             file[layout.NON_FINITE] = engine.non_finite()
             flush()
-            file.attrs["sha256"] = sha256_of_dataset(file[layout.DATA])
+            hashes = sha256_of_rows(file[layout.DATA])
+            layout.write_texts(file, layout.ROW_SHA256, hashes)
+            file.attrs["sha256"] = sha256_of_hashes(hashes)
     return mirror
 
 
@@ -126,11 +128,6 @@ def _at_new_rate(segment: layout.Segment, rate: Fraction, ratio: int) -> layout.
     if start_time and later:
         start_time = (datetime.fromisoformat(start_time) + timedelta(seconds=float(later))).isoformat()
     return replace(segment, first_sample=first, n_samples=stop - first, start_time=start_time)
-
-
-def _n_bytes(recording: RawRecording) -> int:
-    rows, length = recording.source.shape
-    return rows * length * recording.source.dtype.itemsize
 
 
 def _check_fits(recording: RawRecording, table: ChannelTable, channels: Path) -> None:

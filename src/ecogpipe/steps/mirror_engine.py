@@ -1,10 +1,12 @@
 """The engine of the step `mirror`: read, scale, decimate, reference, filter, write, in one pass over the recording."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 import h5py
@@ -21,7 +23,7 @@ from ecogpipe.electrodes.channels import BncKind, ChannelTable
 from ecogpipe.errors import FilterError
 from ecogpipe.layout import Acquisition, gap_free_ranges
 from ecogpipe.params import load_params
-from ecogpipe.signal.decimate import TILE_OUTPUTS, Decimator, decimate_line, decimation_fir, skewed_fir
+from ecogpipe.signal.decimate import Decimation, Decimator, Order, decimate_line, decimation_fir, skewed_fir
 from ecogpipe.signal.filters import design_fir, design_sos
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.signal.reference import subtract_reference
@@ -30,14 +32,19 @@ from ecogpipe.threads import Each, Threads
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
-Lines: TypeAlias = tuple[int, list[npt.NDArray[Any]]]
 
 
-_LOW_COPIES = 5
-"""Copies of a block at the new rate, in float64: as decimated, in its units, filtered, and of the block before."""
+_WINDOW_BYTES = 13_000_000
+"""Samples of a window: few enough to stay near the core that reads and decimates them, and worth the start of a job."""
 
-_MOST_HELD = 256_000_000
-"""Bytes of all that a block takes. Larger blocks save little more of the milliseconds that each one costs by itself."""
+_BATCH_BYTES = 16_000_000
+"""Rows at the new rate, in float64, that are filtered and written at a time: fewer would be many short writes."""
+
+_BATCHES_AT_ONCE = 5
+"""Being gathered, gathered, joined, filtered, written."""
+
+_BATCH_SHARE = 4
+"""All batches together take at most this fraction of the memory limit, the windows what is left."""
 
 _TURNED_OVER: dict[BncKind, BncKind] = {"ttl_high": "ttl_low", "ttl_low": "ttl_high", "analog": "analog"}
 
@@ -77,25 +84,26 @@ class MirrorEngine:
         self._recording, self._table, self._ratio = recording, table, ratio
         self._active, self._settings, self._written = active, settings, written
         self._new_rate = recording.acquisition.rate / ratio
-        self._to_units = _row_scale(recording.acquisition, table)
+        self._in_units = _RowUnits(recording.acquisition, table)
         self._non_finite: list[npt.NDArray[np.int64]] = []
 
     def run(self) -> Iterator[int]:
-        """Write the mirror's rows; yield the bytes of the recording that each block took."""
+        """Write the mirror's rows; yield the bytes of the recording that went into each batch of rows."""
         with (
-            Threads(load_params().workers, "decimate") as threads,
+            Threads(load_params().workers, "filter") as threads,
             ThreadPoolExecutor(1, thread_name_prefix="write_behind") as behind,
-            ExitStack() as open_filters,
+            ExitStack() as opened,
         ):
             stretches = [self._stretch(*samples, threads.each) for samples in gap_free_ranges(self._recording.segments)]
             for stretch in stretches:
-                open_filters.enter_context(stretch.filtering)
+                opened.enter_context(stretch.filtering)
+            lows = opened.enter_context(closing(self._decimated(stretches)))
             writing = None
-            for pieces, lines, n_bytes in self._decimated(stretches):
+            for batch in self._batches(lows):
                 if writing is not None:
                     writing.result()
-                writing = behind.submit(self._pass_on, pieces, lines)
-                yield n_bytes
+                writing = behind.submit(self._pass_on, batch)
+                yield (batch[-1].stop - batch[0].start) * self._recording.frame_bytes
             if writing is not None:
                 writing.result()
 
@@ -116,7 +124,8 @@ class MirrorEngine:
             first,
             stop,
             start,
-            [Decimator(ratio, stop - first, own, each, start * ratio - first) for own in self._taps()],
+            [Decimation(ratio, stop - first, own, start * ratio - first) for own in self._taps()],
+            "F" if self._recording.source.transposed else "C",
             fir,
             StreamedFilter(sos, partial(self._write_electrodes, start), wanted.phase),
         )
@@ -128,29 +137,64 @@ class MirrorEngine:
             return [decimation_fir(self._ratio)]
         return [skewed_fir(self._ratio, slot / n_rows) for slot in range(n_rows)]
 
-    def _decimated(self, stretches: Sequence["_Stretch"]) -> Iterator[tuple[list["_Piece"], Lines, int]]:
-        """Decimate block by block; yield the rows that are no BNC, the BNC lines, and the bytes of the block."""
+    def _decimated(self, stretches: Sequence["_Stretch"]) -> Generator["_Low"]:
+        """Decimate window by window, in threads."""
         acquisition = self._recording.acquisition
         n_filtered = acquisition.n_rows * acquisition.n_columns
-        for start, block in self._recording.blocks(self._block_length()):
-            stop = start + block.shape[1]
+
+        def decimate(samples: npt.NDArray[Any], start: int, stop: int) -> _Low:
             pieces = [
-                _Piece(stretch, stretch.decimate(block[:n_filtered], start), is_last=stretch.stop <= stop)
+                (stretch, stretch.decimate(samples[:n_filtered], start, stop))
                 for stretch in stretches
                 if stretch.first < stop and stretch.stop > start
             ]
-            yield pieces, self._decimated_lines(block, start), block.nbytes
+            return _Low(start, stop, pieces, self._decimated_lines(samples, start, stop))
 
-    def _pass_on(self, pieces: Sequence["_Piece"], lines: Lines) -> None:
+        history = max(self._ratio, stretches[0].history)
+        return self._recording.in_windows(decimate, history, *self._windows_at_once(history))
+
+    def _windows_at_once(self, history: int) -> tuple[int, int]:
+        """Samples of a window, at least whole chunks, and how many windows at once: what the memory limit affords."""
+        source, params = self._recording.source, load_params()
+        beside = len(source) * ((0 if source.dtype == np.float64 else 8) + 2 * 8 / self._ratio)
+
+        def held(length: int, n_windows: int) -> int:
+            window = source.block_bytes(len(source), length) + 2 * history * self._recording.frame_bytes
+            return n_windows * (window + round((history + length) * beside)) + _BATCHES_AT_ONCE * self._batch_bytes()
+
+        least = max(history, self._recording.chunk_length)
+        fitting = (n for n in range(params.workers, 0, -1) if held(least, n) <= params.memory_limit)
+        n_windows = next(fitting, 0)
+        if not n_windows:
+            return affordable(source.n_samples, partial(held, n_windows=1), 1), 1
+        most = n_windows * _WINDOW_BYTES
+        return max(least, affordable(source.n_samples, partial(held, n_windows=n_windows), 1, most)), n_windows
+
+    def _batches(self, lows: Iterable["_Low"]) -> Iterator[list["_Low"]]:
+        """Put together windows that follow one another, as many as are written at a time."""
+        batch, n_bytes = list[_Low](), 0
+        for low in lows:
+            batch.append(low)
+            n_bytes += sum(rows.nbytes for _, rows in low.pieces)
+            if n_bytes >= self._batch_bytes():
+                yield batch
+                batch, n_bytes = [], 0
+        if batch:
+            yield batch
+
+    def _batch_bytes(self) -> int:
+        return min(_BATCH_BYTES, load_params().memory_limit // (_BATCH_SHARE * _BATCHES_AT_ONCE))
+
+    def _pass_on(self, batch: Sequence["_Low"]) -> None:
         """Bring decimated rows to their units; write those that are no electrodes, and pass on the electrodes."""
-        self._write_lines(lines)
+        self._write_lines(batch)
         self._written()
-        for piece in pieces:
-            stretch, values = piece.stretch, self._to_units(piece.low, slice(0, len(piece.low)))
+        for stretch, pieces in groupby((piece for low in batch for piece in low.pieces), itemgetter(0)):
+            values = self._in_units(np.concatenate([rows for _, rows in pieces], axis=1))
             self._write(self._table.diagnostic_channels, stretch.next_output, values[self._table.diagnostic_channels])
             electrodes = values[as_run(self._table.electrode_channels)]
             stretch.pass_on(subtract_reference(electrodes, self._active, self._settings.reference))
-            if piece.is_last:
+            if stretch.stop <= batch[-1].stop:
                 self._non_finite.append(self._finished(stretch))
 
     def _finished(self, stretch: "_Stretch") -> npt.NDArray[np.int64]:
@@ -162,43 +206,29 @@ class MirrorEngine:
             between = f"Samples {stretch.first} to {stretch.stop - 1} of {self._recording.path}, between gaps"
             raise FilterError(f"{between}: {error}") from None
 
-    def _block_length(self) -> int:
-        """Samples of a block: what the memory limit affords of all that is held, at whole bins of the BNC lines.
-
-        Whole tiles, where there is room for one, so that every block yields as many outputs: they find room where those
-        of the block before were, and memory stays what it is however long the recording.
-        """
-        source = self._recording.source
-        in_float64 = 0 if source.dtype == np.float64 else 8
-        beside = source.dtype.itemsize + in_float64 + _LOW_COPIES * 8 / self._ratio
-
-        def held(n: int) -> int:
-            return source.block_bytes(len(source), n) + n * round(len(source) * beside)
-
-        length, tile = affordable(source.n_samples, held, 1, _MOST_HELD), TILE_OUTPUTS * self._ratio
-        return max(self._ratio, length - length % (tile if length > tile else self._ratio))
-
     def _write_electrodes(self, stretch_start: int, rows: slice, start: int, values: Array) -> None:
         if self._settings.masked == "nan":
             values[~self._active[rows]] = np.nan
         self._write(self._table.electrode_channels[rows], stretch_start + start, values)
         self._written()
 
-    def _decimated_lines(self, block: npt.NDArray[Any], first_sample: int) -> Lines:
-        """Return the decimated copies of each BNC line, in raw numbers, and the sample that they begin at."""
-        lines = [
-            decimate_line(block[rows[0] : rows[-1] + 1], self._ratio, self._raw_kind(column))
+    def _decimated_lines(self, samples: npt.NDArray[Any], start: int, stop: int) -> list[npt.NDArray[Any]]:
+        """Return the copies of each BNC line in raw numbers, decimated, from the bin on that sample `start` is in."""
+        begin, from_sample = stop - samples.shape[1], start - start % self._ratio
+        to_sample = stop if stop == self._recording.n_samples else stop - stop % self._ratio
+        bins = samples[:, from_sample - begin : to_sample - begin]
+        return [
+            decimate_line(bins[rows[0] : rows[-1] + 1], self._ratio, self._raw_kind(column))
             for column, rows in self._table.bnc_channels.items()
         ]
-        return first_sample // self._ratio, lines
 
-    def _write_lines(self, lines: Lines) -> None:
-        start, copies_of_lines = lines
-        row = 0
-        for rows, copies in zip(self._table.bnc_channels.values(), copies_of_lines, strict=True):
-            volts = self._to_units(copies, slice(rows[0], rows[-1] + 1))
-            self._write(rows, start, volts)
-            self._bnc.write(row, start, volts)
+    def _write_lines(self, batch: Sequence["_Low"]) -> None:
+        row, first_output = 0, batch[0].start // self._ratio
+        for number, rows in enumerate(self._table.bnc_channels.values()):
+            copies = np.concatenate([low.lines[number] for low in batch], axis=1)
+            volts = self._in_units(copies.astype(np.float64, copy=False), int(rows[0]))
+            self._write(rows, first_output, volts)
+            self._bnc.write(row, first_output, volts)
             row += len(rows)
 
     def _raw_kind(self, column: int) -> BncKind:
@@ -235,20 +265,28 @@ class _Stretch:
         first: int,
         stop: int,
         start: int,
-        decimators: list[Decimator],
+        decimations: list[Decimation],
+        order: Order,
         fir: Decimator | None,
         filtering: StreamedFilter,
     ) -> None:
         self.first, self.stop, self.next_output, self.filtering = first, stop, start, filtering
-        self._start, self._decimators, self._fir = start, decimators, fir
+        self._start, self._decimations, self._order, self._fir = start, decimations, order, fir
 
-    def decimate(self, block: npt.NDArray[Any], first_sample: int) -> Array:
-        """Decimate what a block, which begins at `first_sample`, holds of the stretch."""
-        own = block[:, max(0, self.first - first_sample) : self.stop - first_sample]
-        if len(self._decimators) == 1:
-            return self._decimators[0].push(own)
-        n_slots = len(self._decimators)
-        outputs = [decimator.push(own[slot::n_slots]) for slot, decimator in enumerate(self._decimators)]
+    @property
+    def history(self) -> int:
+        """Samples before a window that decimating it may need."""
+        return self._decimations[0].history
+
+    def decimate(self, samples: npt.NDArray[Any], start: int, stop: int) -> Array:
+        """Return the outputs that samples [start, stop) of the recording complete; `samples` end with them."""
+        begin, end = stop - samples.shape[1], min(stop, self.stop)
+        own = samples[:, max(0, self.first - begin) : end - begin]
+        new = max(0, start - self.first), end - self.first
+        if len(self._decimations) == 1:
+            return self._decimations[0].completed(own, *new, self._order)
+        n_slots = len(self._decimations)
+        outputs = [way.completed(own[slot::n_slots], *new, self._order) for slot, way in enumerate(self._decimations)]
         low = np.empty((len(own), outputs[0].shape[1]))
         for slot, output in enumerate(outputs):
             low[slot::n_slots] = output
@@ -269,34 +307,40 @@ class _Stretch:
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """The decimated rows of a stretch that a block yields."""
+class _Low:
+    """A window at the new rate, in raw numbers.
 
-    stretch: _Stretch
-    low: Array
-    is_last: bool
+    Attributes
+    ----------
+    start, stop
+        Its samples in the recording.
+    pieces
+        The stretches that it touches, each with the rows that are no BNC.
+    lines
+        The copies of each BNC line.
+    """
+
+    start: int
+    stop: int
+    pieces: list[tuple[_Stretch, Array]]
+    lines: list[npt.NDArray[Any]]
 
 
-class _RowScale:
+class _RowUnits:
     """Turns raw numbers of rows into the units of the mirror: microvolts at electrodes, volts elsewhere."""
 
-    def __init__(self, slope: float, intercept: float, factors: Array) -> None:
-        self._slope, self._intercept, self._factors = slope, intercept, factors
+    def __init__(self, acquisition: Acquisition, table: ChannelTable) -> None:
+        self._slope, self._intercept = acquisition.slope, acquisition.intercept
+        per_unit = layout.MICROVOLTS_PER[acquisition.units]
+        self._factors = np.full(len(table), per_unit / 1e6)
+        self._factors[table.electrode_channels] = per_unit / table.gain
 
-    def __call__(self, raw: npt.NDArray[Any], rows: slice) -> Array:
-        """Return the values of raw numbers, in their place where they are float64."""
-        values = raw.astype(np.float64, copy=False)
+    def __call__(self, values: Array, first_row: int = 0) -> Array:
+        """Bring the raw numbers of neighbouring rows to their units, in place, and return them."""
         # Most recordings that are linked are in units already: two passes over the values less.
         if self._slope != 1:
             values *= self._slope
         if self._intercept != 0:
             values += self._intercept
-        values *= self._factors[rows, None]
+        values *= self._factors[first_row : first_row + len(values), None]
         return values
-
-
-def _row_scale(acquisition: Acquisition, table: ChannelTable) -> _RowScale:
-    volts = layout.MICROVOLTS_PER[acquisition.units] / 1e6
-    factors = np.full(len(table), volts)
-    factors[table.electrode_channels] = layout.MICROVOLTS_PER[acquisition.units] / table.gain
-    return _RowScale(acquisition.slope, acquisition.intercept, factors)
