@@ -49,7 +49,7 @@ def stages_of(raw: RawRecording, folder: Path) -> dict[str, Callable[[], None]]:
     def filter_both_ways() -> None:
         settings = FilterSettings(tuple(SETTINGS["bandpass"]), SETTINGS["order"])
         sos = design_sos(settings, SETTINGS["rate"])
-        with StreamedFilter(sos, lambda rows, first, block: None) as filtering:
+        with StreamedFilter(sos, lambda first, block: None) as filtering:
             for _ in range(n_blocks):
                 filtering.push(decimated[:N_ELECTRODES])
             filtering.finish()

@@ -83,8 +83,8 @@ def filter_response() -> Response:
     tones = np.exp(2j * np.pi / FILTER_RATE * np.outer(frequencies, np.arange(n_samples)))
     outputs = np.empty((2 * len(tones), n_samples))
 
-    def write(rows: slice, first: int, block: np.ndarray) -> None:
-        outputs[rows, first : first + block.shape[1]] = block
+    def write(first: int, block: np.ndarray) -> None:
+        outputs[:, first : first + block.shape[1]] = block
 
     with StreamedFilter(design_sos(FILTER, FILTER_RATE), write) as filtering:
         filtering.push(np.concatenate([tones.real, tones.imag]))

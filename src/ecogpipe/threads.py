@@ -1,13 +1,14 @@
 """Sharing work among threads."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from threading import Event
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 class Each(Protocol):
@@ -22,6 +23,17 @@ def one_by_one(function: Callable[[Item], None], items: Iterable[Item], /) -> No
     """Call a function with each item, in this thread."""
     for item in items:
         function(item)
+
+
+def ahead(pool: Executor, calls: Iterable[Callable[[], Made]], n: int) -> Iterator[Made]:
+    """Yield what calls return, in order; so many of them go ahead of the caller in the threads of a pool."""
+    running: deque[Future[Made]] = deque()
+    for call in calls:
+        running.append(pool.submit(call))
+        if len(running) > n:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
 
 
 class Threads:

@@ -63,7 +63,7 @@ def test_outputs_that_begin_at_a_later_sample_are_those_of_the_textbook(ratio, n
     found = []
     for start, stop in zip(starts, [*starts[1:], n_samples], strict=True):
         known_from = max(0, start - decimation.history)
-        found.append(decimation.completed(samples[:, known_from:stop], start, stop))
+        found.append(decimation.completed(samples[:, known_from:stop], start, stop, "C"))
     taps = decimation_fir(ratio)
     padded = np.pad(samples, ((0, 0), (len(taps) // 2,) * 2), "reflect", reflect_type="odd")
     expected = np.array([np.convolve(row, taps, "valid")[first::ratio] for row in padded])

@@ -134,6 +134,7 @@ class HDF5Buffer(Buffer):
         self._remove: weakref.finalize[..., HDF5Buffer] | None = None
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype = dataset.dtype
+        self._chunks: tuple[int, ...] | None = dataset.chunks
         # HDF5 2.0 damages chunks packed by lzf when it packs them again, without a word.
         self.writeable = dataset.file.mode == "r+" and dataset.compression != "lzf"
         self._last_pairs: tuple[object, object, list[tuple[Span, Span]]] = (None, None, [])
@@ -167,8 +168,7 @@ class HDF5Buffer(Buffer):
     @property
     def chunks(self) -> tuple[int, ...] | None:
         """Chunk shape, None where the dataset is contiguous."""
-        chunks: tuple[int, ...] | None = self._dataset.chunks
-        return chunks
+        return self._chunks
 
     @property
     def dataset(self) -> h5py.Dataset:

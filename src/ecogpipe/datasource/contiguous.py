@@ -130,12 +130,13 @@ class ContiguousWriter:
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._file, self._dtype = dataset.file, dataset.dtype
+        self._handle = self._file.id.get_vfd_handle()
         self._offset = dataset.id.get_offset()
         self._n_columns = int(dataset.shape[1])
 
     def write(self, first_row: int, start: int, values: npt.NDArray[Any]) -> None:
         """Write values, (rows, columns), from a row and a column on."""
-        handle, item_bytes = self._file.id.get_vfd_handle(), self._dtype.itemsize
+        handle, item_bytes = self._handle, self._dtype.itemsize
         for row, line in enumerate(np.ascontiguousarray(values, self._dtype), start=first_row):
             left, place = line.data.cast("B"), self._offset + (row * self._n_columns + start) * item_bytes
             while left:

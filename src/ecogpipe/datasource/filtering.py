@@ -1,11 +1,9 @@
 """Filtering what is too long for memory: blocks in, blocks out, in between on the scratch disk."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import pairwise
-from threading import Event, Lock
-from types import TracebackType
+from threading import Lock
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -13,7 +11,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from ecogpipe.datasource.blocks import affordable
-from ecogpipe.datasource.scratch import ScratchBlocks
+from ecogpipe.datasource.scratch import ScratchFrames
 from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.errors import SettingsError
 from ecogpipe.params import load_params
@@ -21,125 +19,101 @@ from ecogpipe.signal.decimate import Decimator
 from ecogpipe.signal.filters import Phase
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.signal.stream import Gap, GapFinder, SosPasses, bridge, restore
-from ecogpipe.threads import Threads
+from ecogpipe.threads import Threads, ahead
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
-_GROUPS_OF_WORKER = 2
-"""Runs of channels that a worker filters one after the other: what is copied of each is small beside the blocks."""
+_BLOCK_BYTES, _BLOCK_SHARE = 8_000_000, 16
+"""Of the signals that a filter goes back over, so much at a time, and at most this fraction of the memory limit."""
+
+_BLOCKS_AHEAD = 2
+"""Finished blocks that are being written, so that the filter need not wait."""
 
 
 class StreamedFilter:
-    """A filter that takes all blocks first, then writes them filtered; channels go side by side in threads.
+    """A filter that takes all blocks first, then writes them filtered.
 
     Parameters
     ----------
     sos
         Second-order sections; None writes every block as it comes.
     write
-        Takes what is finished: (rows, first sample, block). It is called from several threads, each with rows of its
-        own.
+        Takes what is finished: (first sample, block). It is called in threads, which do not change the result.
     phase
         'zero' filters forwards and backwards, and writes the last block first; 'causal' only forwards.
     """
 
-    def __init__(self, sos: Array | None, write: Callable[[slice, int, Array], None], phase: Phase = "zero") -> None:
-        self._sos, self._write, self._phase = sos, write, phase
-        self._groups: list[_Rows] = []
-        self._threads = Threads(load_params().workers, "filter")
-        self._finder = GapFinder()
+    def __init__(self, sos: Array | None, write: Callable[[int, Array], None], phase: Phase = "zero") -> None:
+        self._write, self._finder = write, GapFinder()
+        self._scratched = None if sos is None else _Scratched(sos, phase)
         self._n_samples = 0
-        self._given_up = Event()
 
     def push(self, block: Array) -> None:
-        """Take the next samples, (channels, time)."""
+        """Take the next samples, (channels, time), for good: the filter may work in their place."""
         if not block.shape[1]:
             return
         self._finder.push(block)
-        if self._sos is None:
-            self._write(slice(0, len(block)), self._n_samples, block)
+        if self._scratched is None:
+            self._write(self._n_samples, block)
         else:
-            self._groups = self._groups or [_Rows(rows, self._sos, self._phase) for rows in _groups(len(block))]
-            self._threads.each(lambda group: group.push(block[group.rows], self._finder.has_found), self._groups)
+            self._scratched.push(block, self._finder.has_found)
         self._n_samples += block.shape[1]
 
     def finish(self) -> None:
         """Write the rest; runs that were not finite are bridged for the filter, then NaN."""
         gaps = self._finder.finish()
-        self._threads.each(partial(self._finish_rows, gaps), self._groups)
-
-    def _finish_rows(self, gaps: Sequence[Gap], group: "_Rows") -> None:
-        try:
-            for first, block in group.finish(gaps):
-                if self._given_up.is_set():
-                    return
-                self._write(group.rows, first, block)
-        except BaseException:
-            self._given_up.set()
-            raise
+        if self._scratched is None or not self._n_samples:
+            return
+        with ThreadPoolExecutor(load_params().workers, thread_name_prefix="write") as pool:
+            writes = (partial(self._restore_and_write, gaps, *block) for block in self._scratched.finished(gaps))
+            for _ in ahead(pool, writes, _BLOCKS_AHEAD):
+                pass
 
     def gaps(self) -> npt.NDArray[np.int64]:
         """Return the runs of samples that are not finite: (channel, first sample, stop sample)."""
         runs = [(gap.channel, gap.start, gap.stop) for gap in self._finder.finish()]
         return np.array(runs, dtype=np.int64).reshape(-1, 3)
 
+    def close(self) -> None:
+        """Give the scratch disk back."""
+        if self._scratched is not None:
+            self._scratched.close()
+
     def __enter__(self) -> Self:
         return self
 
-    def close(self) -> None:
-        """Give the scratch disk back; what still runs stops."""
-        self._given_up.set()
-        self._threads.close()
-        for group in self._groups:
-            group.close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _restore_and_write(self, gaps: Sequence[Gap], first: int, block: Array) -> None:
+        restore(block, first, gaps)
+        self._write(first, block)
 
-class _Rows:
-    """Channels that one thread filters: on the scratch disk until all of their samples have come."""
 
-    def __init__(self, rows: slice, sos: Array, phase: Phase) -> None:
-        self.rows = rows
-        self._blocks = ScratchBlocks()
-        self._passes = SosPasses(self._blocks, sos, phase)
+class _Scratched:
+    """Signals that go through the sections, on the scratch disk from the one pass to the other."""
+
+    def __init__(self, sos: Array, phase: Phase) -> None:
+        self._frames = ScratchFrames()
+        self._passes = SosPasses(self._frames, sos, phase)
 
     def push(self, block: Array, waits: bool) -> None:
         """Take the next samples, which may wait until their gaps are bridged."""
         self._passes.push(block, waits)
 
-    def finish(self, gaps: Sequence[Gap]) -> Iterator[tuple[int, Array]]:
+    def finished(self, gaps: Sequence[Gap]) -> Iterator[tuple[int, Array]]:
         """Yield the first sample of each finished block, and the block."""
-        own = [
-            replace(gap, channel=gap.channel - self.rows.start)
-            for gap in gaps
-            if self.rows.start <= gap.channel < self.rows.stop
-        ]
-        self._bridge(own)
-        for number, block in self._passes.finish():
-            first = self._blocks.first_sample(number)
-            restore(block, first, own)
-            yield first, block
-
-    def _bridge(self, gaps: Sequence[Gap]) -> None:
-        for number in range(len(self._blocks)) if gaps else ():
-            block = self._blocks.read(number)
-            bridge(block, self._blocks.first_sample(number), gaps)
-            self._blocks.replace(number, block)
+        frame_bytes = self._frames.n_bytes // len(self._frames)
+        length = max(1, min(_BLOCK_BYTES, load_params().memory_limit // _BLOCK_SHARE) // frame_bytes)
+        for first in range(0, len(self._frames), length) if gaps else ():
+            block = self._frames.read(first, min(first + length, len(self._frames)))
+            bridge(block, first, gaps)
+            self._frames.replace(first, block)
+        yield from self._passes.finish(length)
 
     def close(self) -> None:
         """Give the scratch disk back."""
-        self._blocks.close()
-
-
-def _groups(n_channels: int) -> list[slice]:
-    """Cut channels into runs, some for each worker; a channel's result does not depend on its neighbours."""
-    n_groups = min(n_channels, _GROUPS_OF_WORKER * load_params().workers)
-    borders = np.linspace(0, n_channels, n_groups + 1).astype(int).tolist()
-    return [slice(*border) for border in pairwise(borders)]
+        self._frames.close()
 
 
 def filter_source(source: ElectrodeDataSource, sos: Array, out: Any) -> None:
@@ -159,14 +133,14 @@ def filter_source(source: ElectrodeDataSource, sos: Array, out: Any) -> None:
     length = affordable(source.n_samples, lambda n: source.block_bytes(n_channels, n) + 24 * n_channels * n)
     one_at_a_time = Lock()
 
-    def write(rows: slice, first: int, block: Array) -> None:
-        # Rows of the one thread may lie between rows of the other in the file, in windows that both write back.
+    def write(first: int, block: Array) -> None:
+        # HDF5 may read and write back what lies between the samples of one block and those of the next.
         with one_at_a_time:
-            out[rows, first : first + block.shape[1]] = block
+            out[:, first : first + block.shape[1]] = block
 
     with StreamedFilter(sos, write) as filtering:
         for block in source.iter_blocks(length):
-            filtering.push(np.ascontiguousarray(block, dtype=np.float64))
+            filtering.push(np.array(block, dtype=np.float64, order="F"))
         filtering.finish()
 
 

@@ -102,18 +102,16 @@ class RawRecording:
         n_at_once
             How many windows are worked on at once.
         """
-        source = self.source
+        buffer, channels, time_first = self.source.data_buffer, range(len(self.source)), self.source.transposed
 
         def new_array(n_samples: int) -> Array:
-            if source.transposed:
-                return np.empty((n_samples, len(source)), source.dtype).T
-            return np.empty((len(source), n_samples), source.dtype)
+            return np.empty((len(channels), n_samples), buffer.dtype, order="F" if time_first else "C")
 
         def read(start: int, stop: int, out: Array) -> None:
-            axes, on_disk = (range(len(source)), range(start, stop)), out
-            if source.transposed:
+            axes, on_disk = (channels, range(start, stop)), out
+            if time_first:
                 axes, on_disk = axes[::-1], out.T
-            source.data_buffer.read_into(axes, on_disk, in_threads=n_at_once == 1)
+            buffer.read_into(axes, on_disk, in_threads=n_at_once == 1)
 
         return in_windows(window_borders(self._part_lengths(), longest), read, new_array, history, n_at_once, work)
 

@@ -23,8 +23,11 @@ def scratch_path(suffix: str) -> Path:
     return folder / f"ecogpipe.{uuid.uuid4().hex}.{host}.{os.getpid()}{suffix}"
 
 
-class ScratchBlocks:
-    """Float64 blocks of (channels, time) in a row; each can be read and replaced."""
+class ScratchFrames:
+    """Float64 signals, frame after frame: blocks are added at the end, any stretch can be read and replaced.
+
+    Blocks are (channels, time), all of the same channels.
+    """
 
     def __init__(self) -> None:
         self._folder = load_params().scratch_dir
@@ -35,31 +38,45 @@ class ScratchBlocks:
                 f"{self._folder}: cannot be used as scratch folder ({error.strerror}); set scratch_dir or TMPDIR "
                 "to one that can."
             ) from error
-        self._offsets = [0]
-        self._shapes: list[tuple[int, int]] = []
+        self._n_channels, self._n_frames = 0, 0
 
     def __len__(self) -> int:
-        return len(self._shapes)
+        return self._n_frames
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all frames."""
+        return self._place(self._n_frames)
 
     def append(self, block: npt.NDArray[np.float64]) -> None:
-        """Add a block after the last one."""
-        self._shapes.append((block.shape[0], block.shape[1]))
-        self._offsets.append(self._offsets[-1] + block.nbytes)
-        self._write(block, self._offsets[-2])
+        """Add a block after the last frame."""
+        self._n_channels = len(block)
+        self.replace(self._n_frames, block)
+        self._n_frames += block.shape[1]
 
-    def read(self, number: int) -> npt.NDArray[np.float64]:
-        """Read a block."""
-        frames = np.empty(self._shapes[number][::-1])
-        os.preadv(self._file.fileno(), [frames.data.cast("B")] if frames.size else [], self._offsets[number])
+    def read(self, start: int, stop: int) -> npt.NDArray[np.float64]:
+        """Read frames [start, stop)."""
+        frames = np.empty((stop - start, self._n_channels))
+        os.preadv(self._file.fileno(), [frames.data.cast("B")] if frames.size else [], self._place(start))
         return frames.T
 
-    def replace(self, number: int, block: npt.NDArray[np.float64]) -> None:
-        """Replace a block by another of its shape."""
-        self._write(block, self._offsets[number])
+    def replace(self, start: int, block: npt.NDArray[np.float64]) -> None:
+        """Replace the frames from `start` on by those of a block."""
+        left = np.ascontiguousarray(block.T).data.cast("B") if block.size else memoryview(b"")
+        place = self._place(start)
+        try:
+            while left:
+                written = os.pwrite(self._file.fileno(), left, place)
+                left, place = left[written:], place + written
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OutputError(
+                f"{self._folder}: the scratch folder is full; make room, or set scratch_dir or TMPDIR to a larger disk."
+            ) from error
 
-    def first_sample(self, number: int) -> int:
-        """Sample at which a block begins."""
-        return sum(length for _, length in self._shapes[:number])
+    def _place(self, frame: int) -> int:
+        return frame * self._n_channels * np.dtype(np.float64).itemsize
 
     def close(self) -> None:
         """Give the space back."""
@@ -70,16 +87,3 @@ class ScratchBlocks:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _write(self, block: npt.NDArray[np.float64], offset: int) -> None:
-        left = np.ascontiguousarray(block.T).data.cast("B") if block.size else memoryview(b"")
-        try:
-            while left:
-                written = os.pwrite(self._file.fileno(), left, offset)
-                left, offset = left[written:], offset + written
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise OutputError(
-                f"{self._folder}: the scratch folder is full; make room, or set scratch_dir or TMPDIR to a larger disk."
-            ) from error

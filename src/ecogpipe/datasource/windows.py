@@ -1,18 +1,23 @@
 """Going through a recording window by window, each one read and worked on by one thread while it is near its core."""
 
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
 import numpy.typing as npt
+
+from ecogpipe.threads import ahead
 
 Array: TypeAlias = npt.NDArray[Any]
 Made = TypeVar("Made")
 
 Work: TypeAlias = Callable[[Array, int, int], Made]
 """What is done with a window: called with all samples up to `stop`, (channels, time), `start` and `stop`."""
+
+RESULTS_AHEAD = 4
+"""Windows for each thread that may be begun before the caller has taken the results of earlier ones."""
 
 
 def window_borders(parts: Sequence[tuple[int, int]], longest: int) -> list[tuple[int, int]]:
@@ -59,7 +64,7 @@ def in_windows(
     history
         Samples before a window that `work` gets with it, fewer near the beginning.
     n_at_once
-        How many windows are worked on at once; as many more may wait for the caller.
+        How many windows are worked on at once; `RESULTS_AHEAD` times as many may wait for the caller.
     """
     longest = max((stop - start for start, stop in windows), default=0)
     arrays: SimpleQueue[Array] = SimpleQueue()
@@ -82,15 +87,13 @@ def in_windows(
         finally:
             arrays.put(array)
 
-    with ThreadPoolExecutor(n_at_once, thread_name_prefix="window") as pool:
+    def calls() -> Iterator[Callable[[], Made]]:
         before: Future[Array] = Future()
         before.set_result(new_array(0))
-        taken: deque[Future[Made]] = deque()
         for start, stop in windows:
             after: Future[Array] = Future()
-            taken.append(pool.submit(take, start, stop, before, after))
+            yield partial(take, start, stop, before, after)
             before = after
-            if len(taken) > 2 * n_at_once:
-                yield taken.popleft().result()
-        while taken:
-            yield taken.popleft().result()
+
+    with ThreadPoolExecutor(n_at_once, thread_name_prefix="window") as pool:
+        yield from ahead(pool, calls(), RESULTS_AHEAD * n_at_once)

@@ -105,7 +105,7 @@ class Decimation:
     --------
     >>> decimation = Decimation(ratio=2, n_samples=100)
     >>> ones = np.ones((1, 100))
-    >>> early, late = decimation.completed(ones[:, :60], 0, 60), decimation.completed(ones, 60, 100)
+    >>> early, late = decimation.completed(ones[:, :60], 0, 60, "C"), decimation.completed(ones, 60, 100, "C")
     >>> np.concatenate([early, late], axis=1).shape
     (1, 50)
     """
@@ -125,7 +125,7 @@ class Decimation:
         """Samples before those that complete an output which it may need besides, at the most."""
         return self._reach - 1
 
-    def completed(self, samples: npt.NDArray[Any], start: int, stop: int, order: Order | None = None) -> Array:
+    def completed(self, samples: npt.NDArray[Any], start: int, stop: int, order: Order) -> Array:
         """Return the outputs, (channels, time), that are complete with sample `stop` - 1, and were not before `start`.
 
         Parameters
@@ -135,8 +135,8 @@ class Decimation:
         start, stop
             The stretch that is new.
         order
-            Which axis of the samples is the short step in memory, where it is not that of `samples`; products of the
-            one and of the other may differ in their last bits.
+            What the samples are brought to: channels (F) or time (C) next to each other in memory. Products of the one
+            and of the other may differ in their last bits.
         """
         if len(self._taps) == 1:
             return samples[:, samples.shape[1] - (stop - start) :].astype(np.float64)
@@ -145,7 +145,6 @@ class Decimation:
         n_outputs = min(stop_tile * TILE_OUTPUTS, self._n_outputs) - first_output
         if n_outputs <= 0:
             return np.empty((len(samples), 0))
-        order = order or _memory_order(samples)
         wanted_from = first_output * self._ratio + self._first - self._half
         known = samples[:, max(0, wanted_from) - stop :].astype(np.float64, copy=False)
         padded = known
@@ -189,6 +188,8 @@ class Decimator:
     ----------
     ratio, n_samples, taps, each
         As of `Decimation`; so many samples will arrive in all.
+    order
+        As of `Decimation.completed`; that of the first block, where it is not given.
 
     Examples
     --------
@@ -198,11 +199,17 @@ class Decimator:
     (1, 50)
     """
 
-    def __init__(self, ratio: int, n_samples: int, taps: Array | None = None, each: Each = one_by_one) -> None:
-        self._decimation = Decimation(ratio, n_samples, taps, each=each)
+    def __init__(
+        self,
+        ratio: int,
+        n_samples: int,
+        taps: Array | None = None,
+        each: Each = one_by_one,
+        order: Order | None = None,
+    ) -> None:
+        self._decimation, self._order = Decimation(ratio, n_samples, taps, each=each), order
         self._n_samples, self._arrived = n_samples, 0
         self._before: Array | None = None
-        self._order: Order = "C"
 
     def push(self, block: npt.NDArray[Any]) -> Array:
         """Take the next samples, (channels, time) of any length; return the outputs that are complete.
@@ -212,10 +219,9 @@ class Decimator:
         start, stop = self._arrived, self._arrived + block.shape[1]
         if stop > self._n_samples:
             raise ValueError(f"{stop} samples have arrived, {self._n_samples} were announced.")
-        if self._before is None:
-            self._order, samples = _memory_order(block), block.astype(np.float64, copy=False)
-        else:
-            samples = np.concatenate([self._before, block], axis=1)
+        self._order = self._order or _memory_order(block)
+        before = block[:, :0] if self._before is None else self._before
+        samples = np.concatenate([before, block], axis=1, dtype=np.float64)
         self._arrived = stop
         self._before = samples[:, max(0, samples.shape[1] - self._decimation.history) :].copy(order="K")
         return self._decimation.completed(samples, start, stop, self._order)

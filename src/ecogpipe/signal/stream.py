@@ -1,4 +1,4 @@
-"""Filtering of signals that are too long for memory: passes over blocks kept in a store.
+"""Filtering of signals that are too long for memory: passes over signals kept in a store.
 
 The zero-phase result equals `scipy.signal.sosfiltfilt` on the whole, to the bit: the state of each pass is carried from
 block to block, and the ends are padded as SciPy pads them.
@@ -19,23 +19,23 @@ from ecogpipe.signal.sosfilt import sosfilt_frames
 Array: TypeAlias = npt.NDArray[np.float64]
 
 
-class BlockStore(Protocol):
-    """Blocks of (channels, time) in a row, kept outside of memory."""
+class FrameStore(Protocol):
+    """Signals, (channels, time), kept outside of memory."""
 
     def __len__(self) -> int:
-        """Number of blocks."""
+        """Number of frames."""
         ...
 
     def append(self, block: Array) -> None:
-        """Add a block after the last one."""
+        """Add a block after the last frame."""
         ...
 
-    def read(self, number: int) -> Array:
-        """Read a block."""
+    def read(self, start: int, stop: int) -> Array:
+        """Read frames [start, stop)."""
         ...
 
-    def replace(self, number: int, block: Array) -> None:
-        """Replace a block by another of its shape."""
+    def replace(self, start: int, block: Array) -> None:
+        """Replace the frames from `start` on by those of a block."""
         ...
 
 
@@ -122,7 +122,7 @@ class SosPasses:
     Parameters
     ----------
     store
-        An empty store; it keeps the blocks as they are after the forward pass.
+        An empty store; it keeps the signals as they are after the forward pass.
     sos
         Second-order sections.
     phase
@@ -130,15 +130,14 @@ class SosPasses:
         sample.
     """
 
-    def __init__(self, store: BlockStore, sos: Array, phase: Phase) -> None:
+    def __init__(self, store: FrameStore, sos: Array, phase: Phase) -> None:
         self._store, self._passing, self._phase = store, _Pass(sos), phase
         self._padding = padding_length(sos) if phase == "zero" else 0
         self._last: Array = np.empty((0, 0))
-        self._n_passed, self._n_samples = 0, 0
+        self._n_passed = 0
 
     def push(self, block: Array, waits: bool = False) -> None:
-        """Take the next samples, (channels, time), which may wait to be repaired in the store."""
-        self._n_samples += block.shape[1]
+        """Take the next samples, (channels, time), for good; they may wait to be repaired in the store."""
         can_begin = self._n_passed > 0 or block.shape[1] > self._padding
         if waits or self._n_passed < len(self._store) or not can_begin:
             self._store.append(block)
@@ -146,29 +145,29 @@ class SosPasses:
         if not self._n_passed:
             self._begin(block)
         self._store.append(self._forward(block))
-        self._n_passed += 1
 
-    def finish(self) -> Iterator[tuple[int, Array]]:
-        """Yield the finished blocks and their numbers; with zero phase, the last one comes first.
+    def finish(self, length: int) -> Iterator[tuple[int, Array]]:
+        """Yield finished blocks of so many samples, and where they begin; with zero phase, the last one comes first.
 
         Raises
         ------
         FilterError
             If there are not more samples than the padding needs.
         """
-        if self._n_samples <= self._padding:
+        n_samples = len(self._store)
+        if n_samples <= self._padding:
             raise FilterError(
-                f"The recording has {self._n_samples} samples at the new rate; this filter needs more than "
+                f"The recording has {n_samples} samples at the new rate; this filter needs more than "
                 f"{self._padding} of them for its padding; use a longer recording, a lower order, or no filter."
             )
         if not self._n_passed:
-            self._begin(_first_samples(self._store, self._padding + 1))
-        for number in range(self._n_passed, len(self._store)):
-            self._store.replace(number, self._forward(self._store.read(number)))
+            self._begin(self._store.read(0, self._padding + 1))
+        for start, stop in _stretches(self._n_passed, n_samples, length):
+            self._store.replace(start, self._forward(self._store.read(start, stop)))
         if self._phase == "zero":
-            yield from self._backward()
+            yield from self._backward(length)
         else:
-            yield from ((number, self._store.read(number)) for number in range(len(self._store)))
+            yield from ((start, self._store.read(start, stop)) for start, stop in _stretches(0, n_samples, length))
 
     def _begin(self, first: Array) -> None:
         """Pass the padding that precedes the first sample, if there is one."""
@@ -183,14 +182,15 @@ class SosPasses:
     def _forward(self, block: Array) -> Array:
         n_last = self._padding + 1
         self._last = np.concatenate([self._last, block[:, -n_last:]], axis=1)[:, -n_last:]
+        self._n_passed += block.shape[1]
         return self._passing.push(block)
 
-    def _backward(self) -> Iterator[tuple[int, Array]]:
+    def _backward(self, length: int) -> Iterator[tuple[int, Array]]:
         after = self._passing.push(2 * self._last[:, -1:] - self._last[:, -2::-1])
         self._passing.start_at(after[:, -1:])
         self._passing.push(after, backwards=True)
-        for number in reversed(range(len(self._store))):
-            yield number, self._passing.push(self._store.read(number), backwards=True)
+        for start, stop in reversed(_stretches(0, len(self._store), length)):
+            yield start, self._passing.push(self._store.read(start, stop), backwards=True)
 
 
 class _Pass:
@@ -205,19 +205,17 @@ class _Pass:
         self._state = np.ascontiguousarray(signal.sosfilt_zi(self._sos)[:, :, None] * first[:, 0])
 
     def push(self, block: Array, backwards: bool = False) -> Array:
-        """Filter the next samples, (channels, time); backwards, they are those before the ones of the last call."""
-        frames = np.array(block.T, order="C")
+        """Filter the next samples, (channels, time), in place if they lie frame after frame.
+
+        Backwards, they are those before the ones of the last call.
+        """
+        frames = np.ascontiguousarray(block.T)
         sosfilt_frames(frames, self._sos, self._state, backwards)
         return frames.T
 
 
-def _first_samples(store: BlockStore, n: int) -> Array:
-    blocks: list[Array] = []
-    for number in range(len(store)):
-        blocks.append(store.read(number))
-        if sum(block.shape[1] for block in blocks) >= n:
-            break
-    return np.concatenate(blocks, axis=1)[:, :n]
+def _stretches(first: int, end: int, length: int) -> list[tuple[int, int]]:
+    return [(start, min(start + length, end)) for start in range(first, end, length)]
 
 
 def _inside(block: Array, first_sample: int, gaps: Sequence[Gap]) -> Iterator[tuple[Gap, slice, npt.NDArray[np.intp]]]:

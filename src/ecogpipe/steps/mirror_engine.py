@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import h5py
@@ -31,13 +31,14 @@ from ecogpipe.steps.mirror_settings import MirrorSettings
 from ecogpipe.threads import Each, Threads
 
 Array: TypeAlias = npt.NDArray[np.float64]
+Float32s: TypeAlias = npt.NDArray[np.float32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
 _WINDOW_BYTES = 13_000_000
 """Samples of a window: few enough to stay near the core that reads and decimates them, and worth the start of a job."""
 
-_BATCH_BYTES = 16_000_000
+_BATCH_BYTES = 8_000_000
 """Rows at the new rate, in float64, that are filtered and written at a time: fewer would be many short writes."""
 
 _BATCHES_AT_ONCE = 5
@@ -118,7 +119,7 @@ class MirrorEngine:
         wanted, ratio = self._settings.filter, self._ratio
         start, end = decimated_length(first, ratio), decimated_length(stop, ratio)
         is_fir = wanted.design == "fir" and not wanted.does_nothing
-        fir = Decimator(1, end - start, design_fir(wanted, self._new_rate), each) if is_fir else None
+        fir = Decimator(1, end - start, design_fir(wanted, self._new_rate), each, "F") if is_fir else None
         sos = None if is_fir or wanted.does_nothing else design_sos(wanted, self._new_rate)
         return _Stretch(
             first,
@@ -142,16 +143,16 @@ class MirrorEngine:
         acquisition = self._recording.acquisition
         n_filtered = acquisition.n_rows * acquisition.n_columns
 
-        def decimate(samples: npt.NDArray[Any], start: int, stop: int) -> _Low:
+        def lower(samples: npt.NDArray[Any], start: int, stop: int) -> _Low:
             pieces = [
-                (stretch, stretch.decimate(samples[:n_filtered], start, stop))
+                self._piece(stretch, stretch.decimate(samples[:n_filtered], start, stop))
                 for stretch in stretches
                 if stretch.first < stop and stretch.stop > start
             ]
             return _Low(start, stop, pieces, self._decimated_lines(samples, start, stop))
 
         history = max(self._ratio, stretches[0].history)
-        return self._recording.in_windows(decimate, history, *self._windows_at_once(history))
+        return self._recording.in_windows(lower, history, *self._windows_at_once(history))
 
     def _windows_at_once(self, history: int) -> tuple[int, int]:
         """Samples of a window, at least whole chunks, and how many windows at once: what the memory limit affords."""
@@ -160,7 +161,7 @@ class MirrorEngine:
 
         def held(length: int, n_windows: int) -> int:
             window = source.block_bytes(len(source), length) + 2 * history * self._recording.frame_bytes
-            return n_windows * (window + round((history + length) * beside)) + _BATCHES_AT_ONCE * self._batch_bytes()
+            return n_windows * (window + round((history + length) * beside)) + _BATCHES_AT_ONCE * _batch_bytes()
 
         least = max(history, self._recording.chunk_length)
         fitting = (n for n in range(params.workers, 0, -1) if held(least, n) <= params.memory_limit)
@@ -170,32 +171,40 @@ class MirrorEngine:
         most = n_windows * _WINDOW_BYTES
         return max(least, affordable(source.n_samples, partial(held, n_windows=n_windows), 1, most)), n_windows
 
+    def _piece(self, stretch: "_Stretch", rows: Array) -> "_Piece":
+        """Bring decimated rows to their units, and the electrodes to their reference."""
+        values = self._in_units(rows)
+        electrodes = subtract_reference(
+            values[as_run(self._table.electrode_channels)], self._active, self._settings.reference
+        )
+        return _Piece(
+            stretch, values[self._table.diagnostic_channels].astype(np.float32), np.asfortranarray(electrodes)
+        )
+
     def _batches(self, lows: Iterable["_Low"]) -> Iterator[list["_Low"]]:
         """Put together windows that follow one another, as many as are written at a time."""
-        batch, n_bytes = list[_Low](), 0
+        batch, n_bytes, most = list[_Low](), 0, _batch_bytes()
         for low in lows:
             batch.append(low)
-            n_bytes += sum(rows.nbytes for _, rows in low.pieces)
-            if n_bytes >= self._batch_bytes():
+            n_bytes += low.n_bytes
+            if n_bytes >= most:
                 yield batch
                 batch, n_bytes = [], 0
         if batch:
             yield batch
 
-    def _batch_bytes(self) -> int:
-        return min(_BATCH_BYTES, load_params().memory_limit // (_BATCH_SHARE * _BATCHES_AT_ONCE))
-
     def _pass_on(self, batch: Sequence["_Low"]) -> None:
-        """Bring decimated rows to their units; write those that are no electrodes, and pass on the electrodes."""
+        """Write the rows that are no electrodes, and filter the electrodes."""
         self._write_lines(batch)
-        self._written()
-        for stretch, pieces in groupby((piece for low in batch for piece in low.pieces), itemgetter(0)):
-            values = self._in_units(np.concatenate([rows for _, rows in pieces], axis=1))
-            self._write(self._table.diagnostic_channels, stretch.next_output, values[self._table.diagnostic_channels])
-            electrodes = values[as_run(self._table.electrode_channels)]
-            stretch.pass_on(subtract_reference(electrodes, self._active, self._settings.reference))
+        for stretch, group in groupby((piece for low in batch for piece in low.pieces), attrgetter("stretch")):
+            pieces = list(group)
+            diagnostics = np.concatenate([piece.diagnostics for piece in pieces], axis=1)
+            self._write(self._table.diagnostic_channels, stretch.next_output, diagnostics)
+            for piece in pieces:
+                stretch.pass_on(piece.electrodes)
             if stretch.stop <= batch[-1].stop:
                 self._non_finite.append(self._finished(stretch))
+        self._written()
 
     def _finished(self, stretch: "_Stretch") -> npt.NDArray[np.int64]:
         try:
@@ -206,37 +215,39 @@ class MirrorEngine:
             between = f"Samples {stretch.first} to {stretch.stop - 1} of {self._recording.path}, between gaps"
             raise FilterError(f"{between}: {error}") from None
 
-    def _write_electrodes(self, stretch_start: int, rows: slice, start: int, values: Array) -> None:
+    def _write_electrodes(self, stretch_start: int, start: int, values: Array) -> None:
         if self._settings.masked == "nan":
-            values[~self._active[rows]] = np.nan
-        self._write(self._table.electrode_channels[rows], stretch_start + start, values)
+            values[~self._active] = np.nan
+        self._write(self._table.electrode_channels, stretch_start + start, values)
         self._written()
 
     def _decimated_lines(self, samples: npt.NDArray[Any], start: int, stop: int) -> list[npt.NDArray[Any]]:
-        """Return the copies of each BNC line in raw numbers, decimated, from the bin on that sample `start` is in."""
+        """Return the copies of each BNC line, decimated, from the bin on that sample `start` is in."""
         begin, from_sample = stop - samples.shape[1], start - start % self._ratio
         to_sample = stop if stop == self._recording.n_samples else stop - stop % self._ratio
         bins = samples[:, from_sample - begin : to_sample - begin]
         return [
-            decimate_line(bins[rows[0] : rows[-1] + 1], self._ratio, self._raw_kind(column))
+            self._volts(decimate_line(bins[rows[0] : rows[-1] + 1], self._ratio, self._raw_kind(column)), int(rows[0]))
             for column, rows in self._table.bnc_channels.items()
         ]
 
     def _write_lines(self, batch: Sequence["_Low"]) -> None:
         row, first_output = 0, batch[0].start // self._ratio
         for number, rows in enumerate(self._table.bnc_channels.values()):
-            copies = np.concatenate([low.lines[number] for low in batch], axis=1)
-            volts = self._in_units(copies.astype(np.float64, copy=False), int(rows[0]))
+            volts = np.concatenate([low.lines[number] for low in batch], axis=1)
             self._write(rows, first_output, volts)
             self._bnc.write(row, first_output, volts)
             row += len(rows)
+
+    def _volts(self, copies: npt.NDArray[Any], first_row: int) -> Float32s:
+        return self._in_units(copies.astype(np.float64, copy=False), first_row).astype(np.float32)
 
     def _raw_kind(self, column: int) -> BncKind:
         """The kind of a line in raw numbers: a negative slope turns its pulses over."""
         kind = self._table.bnc_kinds[column]
         return kind if self._recording.acquisition.slope > 0 else _TURNED_OVER[kind]
 
-    def _write(self, rows: npt.NDArray[np.intp], start: int, values: Array) -> None:
+    def _write(self, rows: npt.NDArray[np.intp], start: int, values: Array | Float32s) -> None:
         """Write values of ascending rows, a run of neighbouring rows at a time."""
         for run in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(rows) != 1) + 1):
             if len(run):
@@ -307,23 +318,32 @@ class _Stretch:
 
 
 @dataclass(frozen=True)
-class _Low:
-    """A window at the new rate, in raw numbers.
+class _Piece:
+    """What a window holds of a stretch at the new rate; electrodes lie frame after frame."""
 
-    Attributes
-    ----------
-    start, stop
-        Its samples in the recording.
-    pieces
-        The stretches that it touches, each with the rows that are no BNC.
-    lines
-        The copies of each BNC line.
-    """
+    stretch: _Stretch
+    diagnostics: Float32s
+    electrodes: Array
+
+
+@dataclass(frozen=True)
+class _Low:
+    """Samples [start, stop) of the recording at the new rate: a piece of each stretch, the copies of each BNC line."""
 
     start: int
     stop: int
-    pieces: list[tuple[_Stretch, Array]]
-    lines: list[npt.NDArray[Any]]
+    pieces: list[_Piece]
+    lines: list[Float32s]
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all rows."""
+        rows = [*self.lines, *(rows for piece in self.pieces for rows in (piece.diagnostics, piece.electrodes))]
+        return sum(each.nbytes for each in rows)
+
+
+def _batch_bytes() -> int:
+    return min(_BATCH_BYTES, load_params().memory_limit // (_BATCH_SHARE * _BATCHES_AT_ONCE))
 
 
 class _RowUnits:
