@@ -47,7 +47,7 @@ def cost_of_mirror(folder: Path, grid: tuple[int, int], gigabytes: float) -> Cos
     with tempfile.TemporaryDirectory(dir=folder) as name:
         path = Path(name) / "recording.h5"
         write_empty(path, grid, gigabytes)
-        return in_turns((mirror_within_limit, path, Path(name)))[0]
+        return in_turns((mirror_within_limit, path, Path(name)), watched_rounds=3)[0]
 
 
 def print_row(label: str, gigabytes: float, cost: Cost) -> None:

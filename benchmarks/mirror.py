@@ -13,7 +13,7 @@ from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mirror import mirror_recording
-from timing import alone
+from timing import in_turns
 
 SET_UP = {"daq": "2t-as daq v2", "headstage": "zif26 to 2x uhdmi", "electrode": "actv_64"}
 BNC_LINES = (BncLine(10, "ttl_high"), BncLine(11, "analog"))
@@ -35,7 +35,7 @@ def make_mirror(
 
 def main(recording: Path) -> None:
     with tempfile.TemporaryDirectory(dir=recording.parent) as folder:
-        cost = alone(make_mirror, recording, Path(folder))
+        [cost] = in_turns((make_mirror, recording, Path(folder)), rounds=1)
     print(f"{cost.seconds:.2f} s, {cost.cpu_seconds:.2f} s of CPU, {cost.peak_bytes / 1e6:.0f} MB private memory")
 
 

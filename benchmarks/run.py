@@ -16,7 +16,7 @@ import steps
 from floor import read_fastest, read_with_h5py
 from mirror import make_mirror
 from recording import CHANNELS_FIRST, N_CHANNELS, RATE, TIME_FIRST, write_recordings
-from timing import in_turns
+from timing import blas_kernels, in_turns
 
 H5PY_TARGET = "0.5, at the very most 0.7"
 PEER_TARGET = "0.25"
@@ -64,7 +64,7 @@ def main() -> None:
     write_recordings(folder, arguments.seconds)
     megabytes = N_CHANNELS * arguments.seconds * RATE * 8 / 1e6
     print(f"{N_CHANNELS} channels, {arguments.seconds} s at {RATE} Hz, {megabytes:.0f} MB of float64; ", end="")
-    print(f"{os.cpu_count()} cores; 64 channels to 1 kHz and 2 to 200 Hz; best of 3 rounds")
+    print(f"{os.cpu_count()} cores, {blas_kernels()} kernels; 64 channels to 1 kHz and 2 to 200 Hz; best of 3 rounds")
     if not find_spec("spikeinterface"):
         print("SpikeInterface is not installed (pip install -e '.[bench]'): its rows are left out")
     for name in (TIME_FIRST, CHANNELS_FIRST):

@@ -70,7 +70,7 @@ def bench_memory_of_tdms(folder: Path) -> None:
         for n_times in TIMES_LONGER:
             with path.open("wb") as file:
                 file.writelines(segments for _ in range(n_times))
-            cost = alone(ingest_one, path, Path(name))
+            [cost] = in_turns((ingest_one, path, Path(name)), rounds=1)
             print(f"    {path.stat().st_size / 1e9:5.2f} GB   {cost.seconds:6.2f} s{cost.peak_bytes / 1e6:6.0f} MB")
 
 
