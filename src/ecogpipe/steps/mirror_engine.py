@@ -19,6 +19,7 @@ from ecogpipe.datasource.contiguous import ContiguousWriter
 from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.raw import RawRecording
 from ecogpipe.datasource.slicing import as_run
+from ecogpipe.datasource.windows import RESULTS_AHEAD
 from ecogpipe.electrodes.channels import BncKind, ChannelTable
 from ecogpipe.errors import FilterError
 from ecogpipe.layout import Acquisition, gap_free_ranges
@@ -35,14 +36,14 @@ Float32s: TypeAlias = npt.NDArray[np.float32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
-_WINDOW_BYTES = 13_000_000
-"""Samples of a window: few enough to stay near the core that reads and decimates them, and worth the start of a job."""
+_WINDOW_BYTES = 20_000_000
+"""Of a window, with all that is made of it: few enough to stay near the core that reads and decimates it."""
 
 _BATCH_BYTES = 8_000_000
-"""Rows at the new rate, in float64, that are filtered and written at a time: fewer would be many short writes."""
+"""Rows at the new rate that are written at a time: fewer would be many short writes."""
 
-_BATCHES_AT_ONCE = 5
-"""Being gathered, gathered, joined, filtered, written."""
+_BATCHES_AT_ONCE = 3
+"""Being gathered, waiting, being written."""
 
 _BATCH_SHARE = 4
 """All batches together take at most this fraction of the memory limit, the windows what is left."""
@@ -157,11 +158,12 @@ class MirrorEngine:
     def _windows_at_once(self, history: int) -> tuple[int, int]:
         """Samples of a window, at least whole chunks, and how many windows at once: what the memory limit affords."""
         source, params = self._recording.source, load_params()
-        beside = len(source) * ((0 if source.dtype == np.float64 else 8) + 2 * 8 / self._ratio)
+        in_float64, lowered = 0 if source.dtype == np.float64 else 8, (2 + RESULTS_AHEAD) * 8 / self._ratio
 
         def held(length: int, n_windows: int) -> int:
             window = source.block_bytes(len(source), length) + 2 * history * self._recording.frame_bytes
-            return n_windows * (window + round((history + length) * beside)) + _BATCHES_AT_ONCE * _batch_bytes()
+            window += round(len(source) * (history + length) * (in_float64 + lowered))
+            return n_windows * window + _BATCHES_AT_ONCE * _batch_bytes()
 
         least = max(history, self._recording.chunk_length)
         fitting = (n for n in range(params.workers, 0, -1) if held(least, n) <= params.memory_limit)
@@ -263,8 +265,10 @@ class _Stretch:
         Its samples in the recording.
     start
         Its first output, on the grid of the whole recording.
-    decimators
+    decimations
         One for all rows, or one for each multiplexer slot.
+    order
+        How the samples lie in memory.
     fir
         The windowed FIR at the new rate, if there is one.
     filtering
