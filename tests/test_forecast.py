@@ -37,7 +37,7 @@ class TestMemory:
             job = forecast.memory_bytes(step, HOUR)
             assert forecast.memory_limit(step, job) < job - 100 * MB
 
-    def test_a_mirror_takes_the_same_at_any_rate_as_its_blocks_get_shorter(self) -> None:
+    def test_a_mirror_takes_the_same_at_any_rate_as_its_windows_get_shorter(self) -> None:
         assert forecast.memory_bytes("mirror", HOUR, ratio=1) == forecast.memory_bytes("mirror", HOUR, ratio=5)
 
     def test_where_only_sizes_are_known_samples_count_as_the_short_ones_that_take_most(self) -> None:

@@ -25,7 +25,7 @@ _PROGRAM = {
     "mask_channels": 150 * MB,
     "extract_events": 150 * MB,
     "scan": 150 * MB,
-    "mirror": 150 * MB,
+    "mirror": 225 * MB,
     "qc": 190 * MB,
     "report": 190 * MB,
 }
@@ -45,11 +45,11 @@ _UNPACKED = 3
 
 _LOADED_COPIES = 2.3
 
-_AT_ONCE_BYTES, _AT_NEW_RATE = 256 * MB, 5
-"""Of a block of the mirror: as read, the next one, in float64, and so many copies at the new rate."""
+_AT_ONCE_BYTES, _AT_NEW_RATE = 110 * MB, 6
+"""Of the mirror: windows and what waits to be written; in float64, and so many copies at the new rate."""
 
-_STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 40 * MB, 25_000
-"""What else the mirror holds, and what its stages keep of each channel from block to block."""
+_STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 25 * MB, 25_000
+"""What else the mirror holds, and what its stages keep of each channel from window to window."""
 
 _BLOCKS_OF_LINES_BYTES = 35 * MB
 """Of a file that can be linked, unless it is multiplexed, which its size does not tell: less than other copies take."""

@@ -161,9 +161,15 @@ class Decimation:
     def _padded(self, known: Array, wanted_from: int, stop: int, length: int) -> Array:
         """Return what is known with the ends of the signal reflected, and zeros behind, in `length` samples."""
         before, after = self._half * (wanted_from < 0), self._half * (stop == self._n_samples)
-        reflected = np.pad(known, ((0, 0), (before, after)), "reflect", reflect_type="odd")
-        reflected = reflected[:, wanted_from + before if before else 0 :][:, :length]
-        return np.pad(reflected, ((0, 0), (0, length - reflected.shape[1])))
+        if known.shape[1] <= self._half:
+            pieces = [_reflected(known, before, after)]
+        else:
+            head = _reflected(known[:, : self._half + 1], before, 0)[:, :before]
+            tail = _reflected(known[:, -self._half - 1 :], 0, after)[:, self._half + 1 :]
+            pieces = [head, known, tail]
+        pieces[0] = pieces[0][:, wanted_from + before if before else 0 :]
+        missing = max(0, length - sum(piece.shape[1] for piece in pieces))
+        return np.concatenate([*pieces, np.zeros((len(known), missing))], axis=1)[:, :length]
 
     def _tiles(self, samples: Array, n_tiles: int) -> Array:
         """View samples as tiles that overlap by the filter's length, (tiles, channels, reach)."""
@@ -179,6 +185,10 @@ class Decimation:
         runs = [slice(start, start + _RUN_TILES) for start in range(0, n_tiles, _RUN_TILES)]
         self._each(lambda run: _multiply(tiles[run], by_tile[run], self._band, self._ratio, len(self._taps)), runs)
         return outputs
+
+
+def _reflected(samples: Array, before: int, after: int) -> Array:
+    return np.pad(samples, ((0, 0), (before, after)), "reflect", reflect_type="odd")
 
 
 class Decimator:

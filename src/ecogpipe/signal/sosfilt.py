@@ -13,6 +13,10 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
+Sosfilt: TypeAlias = Callable[[Array, Array, Array, bool], None]
+
+_SIGNATURE = "void(float64[:, ::1], float64[:, ::1], float64[:, :, ::1], boolean)"
+
 _TILE_FRAMES = 256
 """Frames that go through all sections before the next ones: they stay near the core meanwhile."""
 
@@ -33,9 +37,15 @@ def _sosfilt_frames(frames: Array, sos: Array, state: Array, backwards: bool) ->
                     frame[channel] = y
 
 
-sosfilt_frames: Callable[[Array, Array, Array, bool], None] = numba.njit(
-    "void(float64[:, ::1], float64[:, ::1], float64[:, :, ::1], boolean)", nogil=True, cache=True
-)(_sosfilt_frames)
+def _compiled(function: Sosfilt) -> Sosfilt:
+    """Compile, or take what was compiled before; where it cannot be kept, that takes half a second each time."""
+    try:
+        return numba.njit(_SIGNATURE, nogil=True, cache=True)(function)
+    except RuntimeError:
+        return numba.njit(_SIGNATURE, nogil=True)(function)
+
+
+sosfilt_frames = _compiled(_sosfilt_frames)
 """Filter frames, (time, channels), in place: ``sosfilt_frames(frames, sos, state, backwards)``.
 
 Parameters

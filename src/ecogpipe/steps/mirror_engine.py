@@ -36,8 +36,11 @@ Float32s: TypeAlias = npt.NDArray[np.float32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
-_WINDOW_BYTES = 20_000_000
+_WINDOW_BYTES = 30_000_000
 """Of a window, with all that is made of it: few enough to stay near the core that reads and decimates it."""
+
+_HISTORIES = 3
+"""What comes before a window is held in its array, and passed on to it and by it."""
 
 _BATCH_BYTES = 8_000_000
 """Rows at the new rate that are written at a time: fewer would be many short writes."""
@@ -158,11 +161,11 @@ class MirrorEngine:
     def _windows_at_once(self, history: int) -> tuple[int, int]:
         """Samples of a window, at least whole chunks, and how many windows at once: what the memory limit affords."""
         source, params = self._recording.source, load_params()
-        in_float64, lowered = 0 if source.dtype == np.float64 else 8, (2 + RESULTS_AHEAD) * 8 / self._ratio
+        of_sample = 8 + (2 + RESULTS_AHEAD) * 8 / self._ratio  # in float64, and at the new rate
 
         def held(length: int, n_windows: int) -> int:
-            window = source.block_bytes(len(source), length) + 2 * history * self._recording.frame_bytes
-            window += round(len(source) * (history + length) * (in_float64 + lowered))
+            window = source.block_bytes(len(source), length) + _HISTORIES * history * self._recording.frame_bytes
+            window += round(len(source) * (history + length) * of_sample)
             return n_windows * window + _BATCHES_AT_ONCE * _batch_bytes()
 
         least = max(history, self._recording.chunk_length)
