@@ -15,9 +15,10 @@ from threadpoolctl import threadpool_limits
 from ecogpipe.datasource.contiguous import ContiguousWriter, create_in_one_piece
 from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.raw import RawRecording, open_raw
+from ecogpipe.digests import sha256_of_rows
 from ecogpipe.outputs import whole_hdf5
 from ecogpipe.params import load_params
-from ecogpipe.signal.decimate import Decimator
+from ecogpipe.signal.decimate import Decimation
 from ecogpipe.signal.filters import FilterSettings, design_sos
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.threads import Threads
@@ -28,44 +29,51 @@ from timing import Cost, alone, cost_of
 N_ELECTRODES = 64
 RATIO = RATE // SETTINGS["rate"]
 ROUNDS = 3
+WINDOW = 10_240
+"""Samples of a window, as the mirror takes them of these recordings."""
 
 
 def stages_of(raw: RawRecording, folder: Path) -> dict[str, Callable[[], None]]:
     """Return the stages by name; what a stage works on is in memory before it starts."""
-    first = next(iter(raw.source.iter_blocks()))[: N_ROWS * N_COLUMNS]
-    decimated = np.random.default_rng(0).standard_normal((N_CHANNELS, first.shape[1] // RATIO))
-    n_blocks = raw.n_samples // first.shape[1]
+    decimation, workers = Decimation(RATIO, raw.n_samples), load_params().workers
+    order = "F" if raw.source.transposed else "C"
+    window = np.asarray(raw.source[: N_ROWS * N_COLUMNS, : decimation.history + WINDOW], order=order)
+    decimated = np.random.default_rng(0).standard_normal((N_CHANNELS, WINDOW // RATIO))
+    n_windows = raw.n_samples // WINDOW
 
     def read() -> None:
-        for _ in raw.source.iter_blocks():
+        for _ in raw.in_windows(lambda samples, start, stop: None, decimation.history, WINDOW, workers):
             pass
 
     def decimate() -> None:
-        with threadpool_limits(1, user_api="blas"), Threads(load_params().workers, "decimate") as threads:
-            decimator = Decimator(RATIO, raw.n_samples, each=threads.each)
-            for _ in range(n_blocks):
-                decimator.push(first)
+        starts = range(window.shape[1] - WINDOW, raw.n_samples - WINDOW, WINDOW)
+        with threadpool_limits(1, user_api="blas"), Threads(workers, "decimate") as threads:
+            threads.each(lambda start: decimation.completed(window, start, start + WINDOW, order), starts)
 
     def filter_both_ways() -> None:
         settings = FilterSettings(tuple(SETTINGS["bandpass"]), SETTINGS["order"])
-        sos = design_sos(settings, SETTINGS["rate"])
-        with StreamedFilter(sos, lambda first, block: None) as filtering:
-            for _ in range(n_blocks):
-                filtering.push(decimated[:N_ELECTRODES])
+        with StreamedFilter(design_sos(settings, SETTINGS["rate"]), lambda first, block: None) as filtering:
+            for _ in range(n_windows):
+                filtering.push(decimated[:N_ELECTRODES].copy(order="F"))
             filtering.finish()
 
     def write() -> None:
         length = decimated.shape[1]
         with whole_hdf5(folder / "stage.h5") as file:
-            data = ContiguousWriter(create_in_one_piece(file, "data", (N_CHANNELS, n_blocks * length), "f4"))
-            for number in range(n_blocks):
+            data = ContiguousWriter(create_in_one_piece(file, "data", (N_CHANNELS, n_windows * length), "f4"))
+            for number in range(n_windows):
                 data.write(0, number * length, decimated)
+
+    def hash_rows() -> None:
+        with h5py.File(folder / "stage.h5", "r", locking=False) as file:
+            sha256_of_rows(file["data"])
 
     return {
         "read, inflate": read,
         "decimate 80 rows": decimate,
         "filter 64 rows forwards and backwards": filter_both_ways,
         "write 96 rows, flush to the disk": write,
+        "hash 96 rows": hash_rows,
     }
 
 

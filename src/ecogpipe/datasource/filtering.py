@@ -23,7 +23,7 @@ from ecogpipe.threads import Threads, ahead
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
-_BLOCK_BYTES, _BLOCK_SHARE = 8_000_000, 16
+_BLOCK_BYTES, _BLOCK_SHARE = 8_000_000, 32
 """Of the signals that a filter goes back over, so much at a time, and at most this fraction of the memory limit."""
 
 _BLOCKS_AHEAD = 2

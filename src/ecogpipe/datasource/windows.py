@@ -16,7 +16,7 @@ Made = TypeVar("Made")
 Work: TypeAlias = Callable[[Array, int, int], Made]
 """What is done with a window: called with all samples up to `stop`, (channels, time), `start` and `stop`."""
 
-RESULTS_AHEAD = 4
+RESULTS_AHEAD = 2
 """Windows for each thread that may be begun before the caller has taken the results of earlier ones."""
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
+from math import lcm
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -24,7 +25,15 @@ from ecogpipe.electrodes.channels import BncKind, ChannelTable
 from ecogpipe.errors import FilterError
 from ecogpipe.layout import Acquisition, gap_free_ranges
 from ecogpipe.params import load_params
-from ecogpipe.signal.decimate import Decimation, Decimator, Order, decimate_line, decimation_fir, skewed_fir
+from ecogpipe.signal.decimate import (
+    TILE_OUTPUTS,
+    Decimation,
+    Decimator,
+    Order,
+    decimate_line,
+    decimation_fir,
+    skewed_fir,
+)
 from ecogpipe.signal.filters import design_fir, design_sos
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.signal.reference import subtract_reference
@@ -48,7 +57,7 @@ _BATCH_BYTES = 8_000_000
 _BATCHES_AT_ONCE = 3
 """Being gathered, waiting, being written."""
 
-_BATCH_SHARE = 4
+_BATCH_SHARE = 12
 """All batches together take at most this fraction of the memory limit, the windows what is left."""
 
 _TURNED_OVER: dict[BncKind, BncKind] = {"ttl_high": "ttl_low", "ttl_low": "ttl_high", "analog": "analog"}
@@ -159,8 +168,12 @@ class MirrorEngine:
         return self._recording.in_windows(lower, history, *self._windows_at_once(history))
 
     def _windows_at_once(self, history: int) -> tuple[int, int]:
-        """Samples of a window, at least whole chunks, and how many windows at once: what the memory limit affords."""
-        source, params = self._recording.source, load_params()
+        """Samples of a window, and how many windows at once: what the memory limit affords.
+
+        Whole chunks, and where there is room for them, whole tiles: each window yields as many outputs, which find room
+        where those of the ones before were, so that memory stays what it is however long the recording.
+        """
+        source, params, chunk_length = self._recording.source, load_params(), self._recording.chunk_length
         of_sample = 8 + (2 + RESULTS_AHEAD) * 8 / self._ratio  # in float64, and at the new rate
 
         def held(length: int, n_windows: int) -> int:
@@ -168,13 +181,13 @@ class MirrorEngine:
             window += round(len(source) * (history + length) * of_sample)
             return n_windows * window + _BATCHES_AT_ONCE * _batch_bytes()
 
-        least = max(history, self._recording.chunk_length)
-        fitting = (n for n in range(params.workers, 0, -1) if held(least, n) <= params.memory_limit)
-        n_windows = next(fitting, 0)
+        least = max(history, chunk_length)
+        n_windows = next((n for n in range(params.workers, 0, -1) if held(least, n) <= params.memory_limit), 0)
         if not n_windows:
             return affordable(source.n_samples, partial(held, n_windows=1), 1), 1
-        most = n_windows * _WINDOW_BYTES
-        return max(least, affordable(source.n_samples, partial(held, n_windows=n_windows), 1, most)), n_windows
+        length = affordable(source.n_samples, partial(held, n_windows=n_windows), 1, n_windows * _WINDOW_BYTES)
+        whole = lcm(TILE_OUTPUTS * self._ratio, chunk_length)
+        return max(least, length - length % whole if length > whole else length), n_windows
 
     def _piece(self, stretch: "_Stretch", rows: Array) -> "_Piece":
         """Bring decimated rows to their units, and the electrodes to their reference."""
