@@ -8,8 +8,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import deflate
 import h5py
+import imagecodecs
 import numpy as np
 
 from timing import alone
@@ -39,7 +39,7 @@ def _inflate(data: h5py.Dataset) -> None:
     chunk_bytes = data.chunks[0] * data.chunks[1] * data.dtype.itemsize
 
     def inflate(first_sample: int) -> None:
-        deflate.zlib_decompress(data.id.read_direct_chunk((first_sample, 0))[1], chunk_bytes)
+        imagecodecs.deflate_decode(data.id.read_direct_chunk((first_sample, 0))[1], out=chunk_bytes)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(inflate, range(0, len(data), data.chunks[0])):

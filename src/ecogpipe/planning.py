@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import deflate
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
@@ -189,4 +189,4 @@ def _sample(header: Header) -> npt.NDArray[Any]:
 
 def _packed_share(samples: npt.NDArray[Any]) -> float:
     shuffled = samples.view(np.uint8).reshape(-1, samples.dtype.itemsize).T.tobytes()
-    return len(deflate.zlib_compress(shuffled, 1)) / len(shuffled)
+    return len(imagecodecs.deflate_encode(shuffled, 1)) / len(shuffled)

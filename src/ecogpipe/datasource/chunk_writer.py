@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
-import deflate
 import h5py
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
@@ -97,4 +97,4 @@ class ChunkWriter:
 
     def _pack(self, chunk: Array) -> bytes:
         plain = np.ascontiguousarray(chunk, self._dtype).reshape(-1, 1).view("u1")
-        return bytes(deflate.zlib_compress(np.ascontiguousarray(plain.T), _GZIP_LEVEL))
+        return bytes(imagecodecs.deflate_encode(plain.T.tobytes(), _GZIP_LEVEL))

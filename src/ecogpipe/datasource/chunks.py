@@ -11,12 +11,12 @@ from itertools import product
 from math import prod
 from typing import Any
 
-import deflate
 import h5py
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.datasource.chunk_index import ChunkIndex, Offset
+from ecogpipe.datasource.chunk_index import ChunkIndex, Offset, StoredChunk
 from ecogpipe.datasource.slicing import Window
 from ecogpipe.errors import FormatError
 from ecogpipe.params import load_params
@@ -129,35 +129,43 @@ class ChunkReader:
         return load_params().workers * self._chunk_bytes() * (3 if self._shuffled else 2)
 
     def _read_in_place(self, offset: Offset, out: npt.NDArray[Any]) -> bool:
-        """Read a chunk that is stored plain to where it is wanted whole and in one piece; whether that was done."""
-        if self._zipped or self._shuffled or out.shape != self._chunk_shape or not out.flags.c_contiguous:
-            return False
+        """Read or inflate a chunk to where it is wanted whole and in one piece; whether that was done."""
         stored = self._stored[offset]
-        return stored.size > 0 and os.preadv(self._handle, [out.data], stored.position) == out.nbytes
+        if self._shuffled or not stored.size or out.shape != self._chunk_shape or not out.flags.c_contiguous:
+            return False
+        if not self._zipped or stored.skipped_filters:
+            return os.preadv(self._handle, [out.data], stored.position) == out.nbytes
+        self._inflate(self._packed(stored, offset), out, offset)
+        return True
 
     def _load(self, offset: Offset) -> npt.NDArray[Any]:
         stored = self._stored[offset]
         if not stored.size:
             return np.full(self._chunk_shape, self._dataset.fillvalue, self._dtype)
+        packed = self._packed(stored, offset)
+        shuffle_bit, gzip_bit = (1, 2) if self._shuffled else (0, 1)
+        if not self._zipped or stored.skipped_filters & gzip_bit:
+            raw: npt.NDArray[Any] = np.frombuffer(packed, "u1")
+        else:
+            raw = np.empty(self._chunk_bytes(), "u1")
+            self._inflate(packed, raw, offset)
+        if self._shuffled and not stored.skipped_filters & shuffle_bit:
+            raw = np.ascontiguousarray(raw.reshape(self._dtype.itemsize, -1).T).reshape(-1)
+        return np.frombuffer(raw, self._dtype).reshape(self._chunk_shape)
+
+    def _packed(self, stored: StoredChunk, offset: Offset) -> bytes:
         packed = os.pread(self._handle, stored.size, stored.position)
         if len(packed) != stored.size:
             raise self._damaged(offset, f"the file ends after {len(packed)} of its {stored.size} bytes")
-        n_bytes = self._chunk_bytes()
-        shuffle_bit, gzip_bit = (1, 2) if self._shuffled else (0, 1)
-        stored_plain = not self._zipped or stored.skipped_filters & gzip_bit
-        raw = packed if stored_plain else self._inflate(packed, n_bytes, offset)
-        if self._shuffled and not stored.skipped_filters & shuffle_bit:
-            raw = np.frombuffer(raw, "u1").reshape(self._dtype.itemsize, -1).T.tobytes()
-        return np.frombuffer(raw, self._dtype).reshape(self._chunk_shape)
+        return packed
 
-    def _inflate(self, packed: bytes, n_bytes: int, offset: Offset) -> bytearray:
+    def _inflate(self, packed: bytes, out: npt.NDArray[Any], offset: Offset) -> None:
         try:
-            raw = deflate.zlib_decompress(packed, n_bytes)
-        except deflate.DeflateError as error:
+            inflated = imagecodecs.deflate_decode(packed, out=out.data.cast("B"))
+        except imagecodecs.DeflateError as error:
             raise self._damaged(offset, str(error)) from None
-        if len(raw) != n_bytes:
-            raise self._damaged(offset, f"{len(raw)} bytes in place of {n_bytes}")
-        return raw
+        if len(inflated) != out.nbytes:
+            raise self._damaged(offset, f"{len(inflated)} bytes in place of {out.nbytes}")
 
     def _damaged(self, offset: Offset, reason: str) -> FormatError:
         return FormatError(

@@ -8,8 +8,8 @@ from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
-import deflate
 import h5py
+import imagecodecs
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
@@ -238,4 +238,4 @@ class _BncRows:
 def _pack(chunk: npt.NDArray[Any]) -> bytes:
     """Shuffle and deflate a chunk as the filters of HDF5 do."""
     shuffled = chunk.view(np.uint8).reshape(-1, chunk.dtype.itemsize).T.tobytes()
-    return bytes(deflate.zlib_compress(shuffled, 1))
+    return bytes(imagecodecs.deflate_encode(shuffled, 1))
