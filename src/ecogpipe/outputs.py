@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _DAY = 86_400
 
-_VERSIONED = ("ecogpipe", "numpy", "scipy", "h5py", "nptdms")
+_VERSIONED = ("ecogpipe", "numpy", "scipy", "h5py", "nptdms", "numba", "imagecodecs")
 
 
 @contextmanager

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
 from ecogpipe import forecast
 from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe.datasource.chunk_writer import shuffled_and_deflated
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.forecast import Facts, MirrorPlan, Packing, Rates, Storage
 from ecogpipe.formats import Header
@@ -188,5 +188,4 @@ def _sample(header: Header) -> npt.NDArray[Any]:
 
 
 def _packed_share(samples: npt.NDArray[Any]) -> float:
-    shuffled = samples.view(np.uint8).reshape(-1, samples.dtype.itemsize).T.tobytes()
-    return len(imagecodecs.deflate_encode(shuffled, 1)) / len(shuffled)
+    return len(shuffled_and_deflated(samples)) / samples.nbytes

@@ -1,5 +1,7 @@
 """Filtering and decimating sources by hand, by the engine of the workflow."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -104,3 +106,18 @@ def test_what_cannot_be_is_refused(source):
         source.filter_array(500, (2, 300), out=np.empty((3, 9000)))
     with pytest.raises((RateError, SettingsError), match="0"):
         source.batch_change_rate(0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted in /proc")
+def test_a_filter_takes_a_file_on_the_scratch_disk_only_while_it_has_signals():
+    def n_open():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    sos, before = design_sos(FilterSettings((2.0, 80.0)), 500), n_open()
+    filters = [StreamedFilter(sos, lambda first, block: None) for _ in range(50)]
+    assert n_open() == before
+    filters[0].push(WHOLE.copy())
+    assert n_open() == before + 1
+    for each in filters:
+        each.close()
+    assert n_open() == before

@@ -74,8 +74,16 @@ def test_an_error_in_a_window_reaches_the_caller_and_ends_the_others(fails):
     assert found == [0, 20, 40]
 
 
-def test_a_caller_that_has_enough_ends_the_threads():
-    made = in_windows(window_borders([(200, 1)], 20), read, new_array, 10, 2, lambda samples, start, stop: start)
+def test_a_caller_that_has_enough_ends_the_threads_and_what_has_not_begun():
+    begun = []
+
+    def work(samples, start, stop):
+        begun.append(start)
+        time.sleep(0.02)
+        return start
+
+    made = in_windows(window_borders([(200, 1)], 5), read, new_array, 10, 1, work)
     assert next(made) == 0
     made.close()
+    assert len(begun) < 4
     assert list(made) == []

@@ -8,7 +8,7 @@ from scipy import signal
 from threadpoolctl import threadpool_limits
 
 from ecogpipe.errors import RateError
-from ecogpipe.signal.decimate import Decimation, Decimator, decimate_line, decimation_fir
+from ecogpipe.signal.decimate import Decimation, Decimator, decimate_line, decimation_fir, skewed_fir
 
 RATIOS = (2, 3, 5, 7, 10, 20, 25, 50)
 
@@ -88,6 +88,19 @@ def test_flt1_bits_do_not_depend_on_blocks_and_the_whole_is_the_textbook(
     expected = textbook(samples, ratio)
     assert first.shape == expected.shape
     np.testing.assert_allclose(first, expected, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("length", [333, 1000, 194])
+def test_flt1_nor_do_the_bits_of_a_single_row_of_many(length):
+    rows = np.asfortranarray(np.random.default_rng(0).standard_normal((32, 8000)))
+    decimation = Decimation(2, 8000, skewed_fir(2, 0.3))
+    whole = decimation.completed(rows[:1], 0, 8000, "F")
+    stops = [*range(length, 8000, length), 8000]
+    found = [
+        decimation.completed(rows[:1, :stop], start, stop, "F")
+        for start, stop in zip([0, *stops[:-1]], stops, strict=True)
+    ]
+    np.testing.assert_array_equal(np.concatenate(found, axis=1), whole)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

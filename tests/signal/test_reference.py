@@ -32,3 +32,8 @@ def test_flt1_a_frame_alone_has_the_bits_that_it_has_among_others(reference):
     whole = subtract_reference(block, active, reference)
     alone = [subtract_reference(block[:, [frame]], active, reference) for frame in range(40)]
     np.testing.assert_array_equal(np.concatenate(alone, axis=1), whole)
+
+
+@pytest.mark.parametrize("reference", ["average", "median"])
+def test_without_any_active_channel_nothing_is_known(reference):
+    assert np.isnan(subtract_reference(np.ones((3, 5)), np.zeros(3, dtype=bool), reference)).all()

@@ -89,6 +89,7 @@ def test_nan1_gaps_are_found_bridged_linearly_and_restored(bad, length):
     for start in starts:
         finder.push(whole[:, start : start + length])
     gaps = finder.finish()
+    assert [(gap.channel, gap.start) for gap in gaps] == sorted((gap.channel, gap.start) for gap in gaps)
     bridged = whole.copy()
     for start in starts:
         bridge(bridged[:, start : start + length], start, gaps)
@@ -98,3 +99,19 @@ def test_nan1_gaps_are_found_bridged_linearly_and_restored(bad, length):
         np.testing.assert_allclose(row, expected, atol=1e-12)
     restore(bridged, 0, gaps)
     np.testing.assert_array_equal(np.isnan(bridged), np.isnan(whole))
+
+
+def test_sections_that_are_not_scaled_are_refused():
+    with pytest.raises(FilterError, match="not scaled to a0 = 1"):
+        filtered_in_blocks(np.ones((1, 100)), 2 * design_sos(BANDS[0], 1000), 10)
+
+
+def test_blocks_of_other_kinds_are_taken_too():
+    sos = design_sos(BANDS[0], 1000)
+    whole = np.random.default_rng(0).standard_normal((2, 300)).astype("f4")
+    passes = SosPasses(FramesInMemory(), sos.astype(">f8"), "causal")
+    whole.flags.writeable = False
+    passes.push(whole)
+    [(_, found)] = passes.finish(300)
+    start = signal.sosfilt_zi(sos)[:, None, :] * whole[None, :, :1]
+    np.testing.assert_allclose(found, signal.sosfilt(sos, whole.astype("f8"), zi=start)[0], atol=1e-6)

@@ -236,6 +236,21 @@ def test_nan1_gaps_are_recorded_and_stay_gaps(recording, tmp_path):
         assert file["non_finite"][()].tolist() == [[channel, 587, 633]]
 
 
+def test_flt1_what_is_recorded_of_gaps_does_not_depend_on_the_memory_either(recording, tmp_path):
+    path = tmp_path / "gaps.h5"
+    recording.write_hdf5(path)
+    with h5py.File(path, "r+") as file:
+        file["data"][4 * 8, 300:400] = np.nan
+        file["data"][8, 5000:5050] = np.nan
+    inputs = prepared(tmp_path / "gaps", [path])
+    recorded = []
+    for limit in (2_000_000_000, 2_000_000):
+        with override(memory_limit=limit), h5py.File(mirrored(inputs, f"{limit}.h5")) as file:
+            recorded.append((file["non_finite"][()].tolist(), file.attrs["sha256"]))
+    assert recorded[0] == recorded[1]
+    assert [row for row, _, _ in recorded[0][0]] == [8, 32]
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "sentence"),
     [

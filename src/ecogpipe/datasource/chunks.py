@@ -1,7 +1,8 @@
 """Reading chunks in parallel, past the lock that HDF5 holds while it inflates and copies.
 
-HDF5 says where the stored bytes of a chunk are; they are read from there, and libdeflate inflates them in a thread a
-worker. Every filter other than gzip, with or without shuffle, is left to h5py.
+HDF5 says where the stored bytes of a chunk are; they are read from there, and libdeflate inflates them, in a
+thread a worker where the caller has none of its own. Every filter other than gzip, with or without shuffle, is left to
+h5py.
 """
 
 import os
@@ -61,7 +62,7 @@ class ChunkReader:
         self._lock = threading.Lock()
 
     def fits_memory(self) -> bool:
-        """Whether the chunks that are inflated at once fit into an eighth of the memory limit."""
+        """Whether the chunks that are inflated at once fit into their share of the memory limit."""
         return self._inflating_bytes() <= load_params().memory_limit / _SHARE
 
     def transient_bytes(self, windows: tuple[Window, Window]) -> int:

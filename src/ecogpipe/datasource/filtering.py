@@ -103,9 +103,9 @@ class _Scratched:
 
     def finished(self, gaps: Sequence[Gap]) -> Iterator[tuple[int, Array]]:
         """Yield the first sample of each finished block, and the block."""
-        frame_bytes = self._frames.n_bytes // len(self._frames)
-        length = max(1, min(_BLOCK_BYTES, load_params().memory_limit // _BLOCK_SHARE) // frame_bytes)
-        for first in range(0, len(self._frames), length) if gaps else ():
+        length = max(1, _block_bytes() * len(self._frames) // self._frames.n_bytes)
+        first_gap = min((gap.start for gap in gaps), default=len(self._frames))
+        for first in range(first_gap, len(self._frames), length):
             block = self._frames.read(first, min(first + length, len(self._frames)))
             bridge(block, first, gaps)
             self._frames.replace(first, block)
@@ -114,6 +114,15 @@ class _Scratched:
     def close(self) -> None:
         """Give the scratch disk back."""
         self._frames.close()
+
+
+def finishing_bytes() -> int:
+    """Bytes that a `StreamedFilter` holds while it finishes: blocks, and what is made of them to be written."""
+    return round(1.5 * (2 + _BLOCKS_AHEAD) * _block_bytes())
+
+
+def _block_bytes() -> int:
+    return min(_BLOCK_BYTES, load_params().memory_limit // _BLOCK_SHARE)
 
 
 def filter_source(source: ElectrodeDataSource, sos: Array, out: Any) -> None:

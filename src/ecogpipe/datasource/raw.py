@@ -98,7 +98,7 @@ class RawRecording:
         history
             Samples before a window that `work` gets with it.
         longest
-            Samples of a window; it ends at a border of the chunks, and earlier where a part of the recording does.
+            Samples of a window; it ends where a chunk does, unless chunks are longer, and where a part does.
         n_at_once
             How many windows are worked on at once.
         """

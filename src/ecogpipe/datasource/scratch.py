@@ -5,6 +5,8 @@ import os
 import socket
 import tempfile
 import uuid
+from functools import cached_property
+from io import FileIO
 from pathlib import Path
 from typing import Self
 
@@ -31,13 +33,6 @@ class ScratchFrames:
 
     def __init__(self) -> None:
         self._folder = load_params().scratch_dir
-        try:
-            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  # closed by `close`
-        except OSError as error:
-            raise OutputError(
-                f"{self._folder}: cannot be used as scratch folder ({error.strerror}); set scratch_dir or TMPDIR "
-                "to one that can."
-            ) from error
         self._n_channels, self._n_frames = 0, 0
 
     def __len__(self) -> int:
@@ -75,12 +70,24 @@ class ScratchFrames:
                 f"{self._folder}: the scratch folder is full; make room, or set scratch_dir or TMPDIR to a larger disk."
             ) from error
 
+    @cached_property
+    def _file(self) -> FileIO:
+        """Made when it is needed: a recording with many gaps has as many stores, few of them in use."""
+        try:
+            return tempfile.TemporaryFile(dir=self._folder, buffering=0)
+        except OSError as error:
+            raise OutputError(
+                f"{self._folder}: cannot be used as scratch folder ({error.strerror}); set scratch_dir or TMPDIR "
+                "to one that can."
+            ) from error
+
     def _place(self, frame: int) -> int:
         return frame * self._n_channels * np.dtype(np.float64).itemsize
 
     def close(self) -> None:
         """Give the space back."""
-        self._file.close()
+        if "_file" in self.__dict__:
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self

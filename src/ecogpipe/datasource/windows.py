@@ -14,7 +14,7 @@ Array: TypeAlias = npt.NDArray[Any]
 Made = TypeVar("Made")
 
 Work: TypeAlias = Callable[[Array, int, int], Made]
-"""What is done with a window: called with all samples up to `stop`, (channels, time), `start` and `stop`."""
+"""What is done with a window: called with its samples after those of its history, (channels, time), start and stop."""
 
 RESULTS_AHEAD = 2
 """Windows for each thread that may be begun before the caller has taken the results of earlier ones."""
@@ -95,5 +95,8 @@ def in_windows(
             yield partial(take, start, stop, before, after)
             before = after
 
-    with ThreadPoolExecutor(n_at_once, thread_name_prefix="window") as pool:
+    pool = ThreadPoolExecutor(n_at_once, thread_name_prefix="window")
+    try:
         yield from ahead(pool, calls(), RESULTS_AHEAD * n_at_once)
+    finally:
+        pool.shutdown(cancel_futures=True)

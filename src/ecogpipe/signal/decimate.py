@@ -117,12 +117,12 @@ class Decimation:
         self._ratio, self._n_samples, self._first, self._each = ratio, n_samples, first, each
         self._half, self._hop = len(self._taps) // 2, TILE_OUTPUTS * ratio
         self._reach = self._hop - ratio + len(self._taps)
-        self._band = _banded(self._taps, ratio)
+        self._band = _banded(self._taps.tobytes(), ratio)
         self._n_outputs = decimated_length(max(0, n_samples - first), ratio)
 
     @property
     def history(self) -> int:
-        """Samples before those that complete an output which it may need besides, at the most."""
+        """How many samples before a new stretch its outputs reach back to, at the most."""
         return self._reach - 1
 
     def completed(self, samples: npt.NDArray[Any], start: int, stop: int, order: Order) -> Array:
@@ -221,6 +221,11 @@ class Decimator:
         self._n_samples, self._arrived = n_samples, 0
         self._before: Array | None = None
 
+    @property
+    def history(self) -> int:
+        """Samples that are kept for the next block, at the most."""
+        return self._decimation.history
+
     def push(self, block: npt.NDArray[Any]) -> Array:
         """Take the next samples, (channels, time) of any length; return the outputs that are complete.
 
@@ -233,7 +238,7 @@ class Decimator:
         before = block[:, :0] if self._before is None else self._before
         samples = np.concatenate([before, block], axis=1, dtype=np.float64)
         self._arrived = stop
-        self._before = samples[:, max(0, samples.shape[1] - self._decimation.history) :].copy(order="K")
+        self._before = samples[:, max(0, samples.shape[1] - self.history) :].copy(order="K")
         return self._decimation.completed(samples, start, stop, self._order)
 
 
@@ -260,8 +265,10 @@ def decimate_line(samples: npt.NDArray[Any], ratio: int, kind: LineKind) -> npt.
     return kept
 
 
-def _banded(taps: Array, ratio: int) -> Array:
-    """Return the (reach, outputs) matrix that turns a tile of samples into its outputs."""
+@lru_cache(maxsize=64)
+def _banded(taps_bytes: bytes, ratio: int) -> Array:
+    """Return the (reach, outputs) matrix that turns a tile of samples into its outputs; stretches share it."""
+    taps = np.frombuffer(taps_bytes)
     reach = (TILE_OUTPUTS - 1) * ratio + len(taps)
     band = np.zeros((reach, TILE_OUTPUTS))
     for output in range(TILE_OUTPUTS):
@@ -294,5 +301,6 @@ def _memory_order(samples: npt.NDArray[Any]) -> Order:
 
 def _in_order(samples: Array, order: Order) -> Array:
     """Return the samples with channels (F) or time (C) next to each other in memory, copied only where they are not."""
-    unit = 0 if order == "F" else 1
-    return samples if samples.strides[unit] == samples.itemsize else np.asarray(samples, order=order)
+    # Of a single channel, NumPy's product depends on the step from sample to sample.
+    unit = 0 if order == "F" and len(samples) > 1 else 1
+    return samples if samples.strides[unit] == samples.itemsize else np.array(samples, order=order)

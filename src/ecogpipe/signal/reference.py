@@ -27,6 +27,8 @@ def subtract_reference(block: Array, active: npt.NDArray[np.bool_], reference: R
     """
     if reference == "none":
         return block
+    if not active.any():
+        return np.full_like(block, np.nan)
     counted = block[active]
     finite = np.isfinite(counted)
     if reference == "average":

@@ -41,7 +41,7 @@ def _compiled(function: Sosfilt) -> Sosfilt:
     """Compile, or take what was compiled before; where it cannot be kept, that takes half a second each time."""
     try:
         return numba.njit(_SIGNATURE, nogil=True, cache=True)(function)
-    except RuntimeError:
+    except (RuntimeError, OSError):
         return numba.njit(_SIGNATURE, nogil=True)(function)
 
 

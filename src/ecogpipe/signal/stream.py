@@ -79,6 +79,8 @@ class GapFinder:
         for channel, (start, before) in sorted(self._open.items()):
             self.gaps.append(_closed(channel, start, self._n_samples, before, np.nan))
         self._open = {}
+        # As they close they come in an order that depends on the blocks.
+        self.gaps.sort(key=lambda gap: (gap.channel, gap.start))
         return self.gaps
 
     def _is_open(self, n_channels: int) -> npt.NDArray[np.bool_]:
@@ -197,7 +199,9 @@ class _Pass:
     """One direction of filtering: blocks in, blocks out, the state kept in between."""
 
     def __init__(self, sos: Array) -> None:
-        self._sos = np.ascontiguousarray(sos)
+        self._sos = np.array(sos, dtype=np.float64, order="C")
+        if (self._sos[:, 3] != 1).any():
+            raise FilterError("The sections of the filter are not scaled to a0 = 1; divide each row of sos by its a0.")
         self._state: Array = np.empty(0)
 
     def start_at(self, first: Array) -> None:
@@ -209,7 +213,7 @@ class _Pass:
 
         Backwards, they are those before the ones of the last call.
         """
-        frames = np.ascontiguousarray(block.T)
+        frames = np.require(block.T, np.float64, ["C", "W"])
         sosfilt_frames(frames, self._sos, self._state, backwards)
         return frames.T
 

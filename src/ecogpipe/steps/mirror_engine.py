@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ecogpipe import layout
 from ecogpipe.datasource.blocks import affordable
 from ecogpipe.datasource.contiguous import ContiguousWriter
-from ecogpipe.datasource.filtering import StreamedFilter
+from ecogpipe.datasource.filtering import StreamedFilter, finishing_bytes
 from ecogpipe.datasource.raw import RawRecording
 from ecogpipe.datasource.slicing import as_run
 from ecogpipe.datasource.windows import RESULTS_AHEAD
@@ -47,6 +47,9 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _WINDOW_BYTES = 30_000_000
 """Of a window, with all that is made of it: few enough to stay near the core that reads and decimates it."""
+
+_FIR_COPIES = 4
+"""Of what a windowed FIR at the new rate takes and reaches back to: kept, joined, padded, brought to an order."""
 
 _HISTORIES = 3
 """What comes before a window is held in its array, and passed on to it and by it."""
@@ -105,12 +108,12 @@ class MirrorEngine:
         """Write the mirror's rows; yield the bytes of the recording that went into each batch of rows."""
         with (
             Threads(load_params().workers, "filter") as threads,
-            ThreadPoolExecutor(1, thread_name_prefix="write_behind") as behind,
             ExitStack() as opened,
         ):
             stretches = [self._stretch(*samples, threads.each) for samples in gap_free_ranges(self._recording.segments)]
             for stretch in stretches:
                 opened.enter_context(stretch.filtering)
+            behind = opened.enter_context(ThreadPoolExecutor(1, thread_name_prefix="write_behind"))
             lows = opened.enter_context(closing(self._decimated(stretches)))
             writing = None
             for batch in self._batches(lows):
@@ -165,9 +168,10 @@ class MirrorEngine:
             return _Low(start, stop, pieces, self._decimated_lines(samples, start, stop))
 
         history = max(self._ratio, stretches[0].history)
-        return self._recording.in_windows(lower, history, *self._windows_at_once(history))
+        windows = self._windows_at_once(history, stretches[0].fir_history)
+        return self._recording.in_windows(lower, history, *windows)
 
-    def _windows_at_once(self, history: int) -> tuple[int, int]:
+    def _windows_at_once(self, history: int, fir_history: int) -> tuple[int, int]:
         """Samples of a window, and how many windows at once: what the memory limit affords.
 
         Whole chunks, and where there is room for them, whole tiles: each window yields as many outputs, which find room
@@ -175,11 +179,14 @@ class MirrorEngine:
         """
         source, params, chunk_length = self._recording.source, load_params(), self._recording.chunk_length
         of_sample = 8 + (2 + RESULTS_AHEAD) * 8 / self._ratio  # in float64, and at the new rate
+        fir_copies = _FIR_COPIES * 8 * len(self._table.electrode_channels) * (fir_history > 0)
 
         def held(length: int, n_windows: int) -> int:
-            window = source.block_bytes(len(source), length) + _HISTORIES * history * self._recording.frame_bytes
-            window += round(len(source) * (history + length) * of_sample)
-            return n_windows * window + _BATCHES_AT_ONCE * _batch_bytes()
+            samples, frame_bytes = length + _HISTORIES * history, self._recording.frame_bytes
+            window = samples * frame_bytes + round(len(source) * (history + length) * of_sample)
+            reading = source.block_bytes(len(source), length) - min(length, source.n_samples) * frame_bytes
+            fir = fir_copies * (fir_history + length // self._ratio)
+            return n_windows * window + reading + fir + finishing_bytes() + _BATCHES_AT_ONCE * _batch_bytes()
 
         least = max(history, chunk_length)
         n_windows = next((n for n in range(params.workers, 0, -1) if held(least, n) <= params.memory_limit), 0)
@@ -308,6 +315,11 @@ class _Stretch:
     def history(self) -> int:
         """Samples before a window that decimating it may need."""
         return self._decimations[0].history
+
+    @property
+    def fir_history(self) -> int:
+        """Outputs that the FIR at the new rate reaches back to, 0 without one."""
+        return 0 if self._fir is None else self._fir.history
 
     def decimate(self, samples: npt.NDArray[Any], start: int, stop: int) -> Array:
         """Return the outputs that samples [start, stop) of the recording complete; `samples` end with them."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import h5py
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
@@ -17,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from ecogpipe import correlation, layout, metrics, outputs
 from ecogpipe.datasource.blocks import affordable
 from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe.datasource.chunk_writer import shuffled_and_deflated
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.errors import FormatError, MemoryBlowOutError
 from ecogpipe.params import load_params
@@ -229,13 +229,7 @@ class _BncRows:
 
     def _write(self) -> None:
         for row in range(0, len(self._channels), self._n_rows):
-            packed = _pack(self._waiting[row : row + self._n_rows])
+            packed = shuffled_and_deflated(self._waiting[row : row + self._n_rows])
             self._dataset.id.write_direct_chunk((row, self._written), packed)
         self._written += self._waiting.shape[1]
         self._n_waiting = 0
-
-
-def _pack(chunk: npt.NDArray[Any]) -> bytes:
-    """Shuffle and deflate a chunk as the filters of HDF5 do."""
-    shuffled = chunk.view(np.uint8).reshape(-1, chunk.dtype.itemsize).T.tobytes()
-    return bytes(imagecodecs.deflate_encode(shuffled, 1))
