@@ -6,7 +6,6 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from math import lcm
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -15,53 +14,25 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe import layout
-from ecogpipe.datasource.blocks import affordable
 from ecogpipe.datasource.contiguous import ContiguousWriter
-from ecogpipe.datasource.filtering import StreamedFilter, finishing_bytes
+from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.raw import RawRecording
 from ecogpipe.datasource.slicing import as_run
-from ecogpipe.datasource.windows import RESULTS_AHEAD
 from ecogpipe.electrodes.channels import BncKind, ChannelTable
 from ecogpipe.errors import FilterError
 from ecogpipe.layout import Acquisition, gap_free_ranges
 from ecogpipe.params import load_params
-from ecogpipe.signal.decimate import (
-    TILE_OUTPUTS,
-    Decimation,
-    Decimator,
-    Order,
-    decimate_line,
-    decimation_fir,
-    skewed_fir,
-)
+from ecogpipe.signal.decimate import Decimation, Decimator, Order, decimate_line, decimation_fir, skewed_fir
 from ecogpipe.signal.filters import design_fir, design_sos
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.signal.reference import subtract_reference
+from ecogpipe.steps.mirror_memory import Reach, batch_bytes, windows_at_once
 from ecogpipe.steps.mirror_settings import MirrorSettings
 from ecogpipe.threads import Each, Threads
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Float32s: TypeAlias = npt.NDArray[np.float32]
 Bools: TypeAlias = npt.NDArray[np.bool_]
-
-
-_WINDOW_BYTES = 30_000_000
-"""Of a window, with all that is made of it: few enough to stay near the core that reads and decimates it."""
-
-_FIR_COPIES = 4
-"""Of what a windowed FIR at the new rate takes and reaches back to: kept, joined, padded, brought to an order."""
-
-_HISTORIES = 3
-"""What comes before a window is held in its array, and passed on to it and by it."""
-
-_BATCH_BYTES = 8_000_000
-"""Rows at the new rate that are written at a time: fewer would be many short writes."""
-
-_BATCHES_AT_ONCE = 3
-"""Being gathered, waiting, being written."""
-
-_BATCH_SHARE = 12
-"""All batches together take at most this fraction of the memory limit, the windows what is left."""
 
 _TURNED_OVER: dict[BncKind, BncKind] = {"ttl_high": "ttl_low", "ttl_low": "ttl_high", "analog": "analog"}
 
@@ -168,33 +139,8 @@ class MirrorEngine:
             return _Low(start, stop, pieces, self._decimated_lines(samples, start, stop))
 
         history = max(self._ratio, stretches[0].history)
-        windows = self._windows_at_once(history, stretches[0].fir_history)
-        return self._recording.in_windows(lower, history, *windows)
-
-    def _windows_at_once(self, history: int, fir_history: int) -> tuple[int, int]:
-        """Samples of a window, and how many windows at once: what the memory limit affords.
-
-        Whole chunks, and where there is room for them, whole tiles: each window yields as many outputs, which find room
-        where those of the ones before were, so that memory stays what it is however long the recording.
-        """
-        source, params, chunk_length = self._recording.source, load_params(), self._recording.chunk_length
-        of_sample = 8 + (2 + RESULTS_AHEAD) * 8 / self._ratio  # in float64, and at the new rate
-        fir_copies = _FIR_COPIES * 8 * len(self._table.electrode_channels) * (fir_history > 0)
-
-        def held(length: int, n_windows: int) -> int:
-            samples, frame_bytes = length + _HISTORIES * history, self._recording.frame_bytes
-            window = samples * frame_bytes + round(len(source) * (history + length) * of_sample)
-            reading = source.block_bytes(len(source), length) - min(length, source.n_samples) * frame_bytes
-            fir = fir_copies * (fir_history + length // self._ratio)
-            return n_windows * window + reading + fir + finishing_bytes() + _BATCHES_AT_ONCE * _batch_bytes()
-
-        least = max(history, chunk_length)
-        n_windows = next((n for n in range(params.workers, 0, -1) if held(least, n) <= params.memory_limit), 0)
-        if not n_windows:
-            return affordable(source.n_samples, partial(held, n_windows=1), 1), 1
-        length = affordable(source.n_samples, partial(held, n_windows=n_windows), 1, n_windows * _WINDOW_BYTES)
-        whole = lcm(TILE_OUTPUTS * self._ratio, chunk_length)
-        return max(least, length - length % whole if length > whole else length), n_windows
+        reach = Reach(self._ratio, history, stretches[0].fir_history, len(self._table.electrode_channels))
+        return self._recording.in_windows(lower, history, *windows_at_once(self._recording, reach))
 
     def _piece(self, stretch: "_Stretch", rows: Array) -> "_Piece":
         """Bring decimated rows to their units, and the electrodes to their reference."""
@@ -208,7 +154,7 @@ class MirrorEngine:
 
     def _batches(self, lows: Iterable["_Low"]) -> Iterator[list["_Low"]]:
         """Put together windows that follow one another, as many as are written at a time."""
-        batch, n_bytes, most = list[_Low](), 0, _batch_bytes()
+        batch, n_bytes, most = list[_Low](), 0, batch_bytes()
         for low in lows:
             batch.append(low)
             n_bytes += low.n_bytes
@@ -372,10 +318,6 @@ class _Low:
         """Bytes of all rows."""
         rows = [*self.lines, *(rows for piece in self.pieces for rows in (piece.diagnostics, piece.electrodes))]
         return sum(each.nbytes for each in rows)
-
-
-def _batch_bytes() -> int:
-    return min(_BATCH_BYTES, load_params().memory_limit // (_BATCH_SHARE * _BATCHES_AT_ONCE))
 
 
 class _RowUnits:
