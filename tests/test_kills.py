@@ -63,7 +63,7 @@ def parts(study: Path) -> list[Path]:
 
 def kill_something(run: subprocess.Popen[bytes], choose: random.Random) -> str:
     """Kill the whole run, or one process of it; returns which."""
-    if choose.random() < 0.4:
+    if choose.random() < 0.4 and run.poll() is None:
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
         return "all of it"
@@ -76,7 +76,7 @@ def kill_something(run: subprocess.Popen[bytes], choose: random.Random) -> str:
         what = f"{victim.name()} {role}"
         victim.kill()
     except psutil.NoSuchProcess:
-        return "nothing"
+        what = "nothing"
     # The next run has to cope with what goes on without the victim; only a run that can still end in order is awaited.
     run.wait()
     return what
