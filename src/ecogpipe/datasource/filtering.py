@@ -167,7 +167,8 @@ def decimate_source(source: ElectrodeDataSource, ratio: int, out: Any) -> None:
     """
     check_target(out, (len(source), decimated_length(source.n_samples, ratio)))
     n_channels, first = len(source), 0
-    length = affordable(source.n_samples, lambda n: source.block_bytes(n_channels, n) + 16 * n_channels * n)
+    # In float64 with what came before, padded at the ends, and the outputs.
+    length = affordable(source.n_samples, lambda n: source.block_bytes(n_channels, n) + 24 * n_channels * n)
     # BLAS on more threads would split its sums, and so change their last bits.
     with (
         threadpool_limits(1, user_api="blas"),
