@@ -8,7 +8,7 @@ import pytest
 
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import ChannelTable, channel_table
-from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS, SiteNumbers, check_thresholds, fault_reasons, find_faults
+from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS, SiteNumbers, check_thresholds, fault_reasons, judge_sites
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import SettingsError
 
@@ -46,7 +46,7 @@ def numbers_of(signals: Signal) -> SiteNumbers:
         nonfinite_fraction=lost.mean(axis=1),
         stuck_fraction=np.zeros(len(signals)),
         line_rms=np.full(len(signals), np.nan),
-        neighbour_correlation=np.full(len(signals), np.nan),
+        correlation=np.full((len(signals), len(signals)), np.nan),
         n_changes=0,
     )
 
@@ -66,7 +66,7 @@ def clean_signals(rng: np.random.Generator, tones: Signal, rate: float, seconds:
 
 def reasons_of(signals: Signal, chan_map: ChannelMap, **changes: float) -> list[str]:
     thresholds = check_thresholds({**AUTOMATIC_DEFAULTS, **changes})
-    return fault_reasons(find_faults(numbers_of(signals), thresholds), chan_map)
+    return fault_reasons(judge_sites(numbers_of(signals), chan_map, thresholds).faults, chan_map)
 
 
 def members(chan_map: ChannelMap, column: int) -> list[int]:

@@ -12,21 +12,24 @@ from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import channel_table
 from ecogpipe.electrodes.faults import (
     AUTOMATIC_DEFAULTS,
+    Judgement,
     SiteNumbers,
     check_thresholds,
     fault_reasons,
-    find_faults,
-    neighbour_correlation,
+    judge_sites,
 )
 from ecogpipe.electrodes.wiring import Wiring, known_wirings
 from ecogpipe.metrics import FrameBlocks, FrameNumbers
 
 Signal = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.intp]
 
 RATE, SECONDS, RAIL_UV, LINE_HZ = 500, 6.2, 1e6, 60
 N_SAMPLES = int(RATE * SECONDS)
 SECONDS_OF = np.arange(N_SAMPLES) / RATE
 SEEDS = range(20)
+STEP = 2.0
+"""One step of the converter, in microvolts."""
 
 
 def brain_signals(rng: np.random.Generator, chan_map: ChannelMap) -> Signal:
@@ -110,7 +113,7 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def reasons_of(signals: Signal, chan_map: ChannelMap) -> list[str]:
+def judged(signals: Signal, chan_map: ChannelMap, converter_step: float = np.nan) -> Judgement:
     numbers, blocks = FrameNumbers(len(signals), RATE, len(signals)), FrameBlocks(len(signals), signals.dtype)
     for frames in (*blocks.push(signals), *blocks.rest()):
         numbers.update(frames)
@@ -124,10 +127,15 @@ def reasons_of(signals: Signal, chan_map: ChannelMap) -> list[str]:
         stuck_fraction=found["stuck_fraction"],
         nonfinite_fraction=found["n_nonfinite"] / N_SAMPLES,
         line_rms=found[f"line{LINE_HZ}_rms"],
-        neighbour_correlation=neighbour_correlation(correlation.result(), chan_map),
+        correlation=correlation.result().astype(np.float64),
         n_changes=correlation.n_changes,
+        converter_step=converter_step,
     )
-    return fault_reasons(find_faults(sites, check_thresholds(AUTOMATIC_DEFAULTS)), chan_map)
+    return judge_sites(sites, chan_map, check_thresholds(AUTOMATIC_DEFAULTS))
+
+
+def reasons_of(signals: Signal, chan_map: ChannelMap) -> list[str]:
+    return fault_reasons(judged(signals, chan_map).faults, chan_map)
 
 
 @pytest.mark.parametrize("wiring", known_wirings(), ids=lambda wiring: "/".join(wiring.names))
@@ -147,3 +155,61 @@ def test_all_planted_faults_and_no_others_are_found_in_20_seeds(wiring: Wiring) 
 def test_a_healthy_array_has_no_faults(seed: int) -> None:
     chan_map = ChannelMap(range(396), (22, 18))
     assert not any(reasons_of(brain_signals(np.random.default_rng(seed), chan_map), chan_map))
+
+
+def faulty(signals: Signal, bad: Positions, rng: np.random.Generator, kind: str) -> Signal:
+    """Return the signals with those of the bad sites replaced, in whole steps of the converter."""
+    signals = np.round(signals / STEP)
+    typical, shape = float(np.median(signals.std(axis=1))), (len(bad), N_SAMPLES)
+    if kind == "last bits":
+        signals[bad] = np.round(rng.uniform(0.3, 1.0, (len(bad), 1)) * rng.normal(size=shape))
+    elif kind == "dead":
+        signals[bad] = 0.02 * typical * rng.normal(size=shape)
+    elif kind == "common noise":
+        signals[bad] = 0.02 * typical * (rng.normal(size=N_SAMPLES) + 0.3 * rng.normal(size=shape))
+    else:
+        signals[bad] += rng.uniform(4, 20, (len(bad), 1)) * typical * rng.normal(size=shape)
+    return STEP * signals
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.6, 0.9])
+def test_bad_sites_are_masked_right_or_noted_whatever_their_share(share: float) -> None:
+    """The mask never turns round without a note: it keeps the living sites, or says that it had no majority."""
+    chan_map = ChannelMap(range(64), (8, 8))
+    n_right = 0
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        bad = rng.choice(64, round(share * 64), replace=False)
+        kind = ("last bits", "dead", "common noise", "noisy")[seed % 4]
+        found = judged(faulty(brain_signals(rng, chan_map), bad, rng, kind), chan_map, STEP)
+        masked = {channel for channel, fault in enumerate(found.faults) if fault}
+        is_right = masked == set(bad.tolist())
+        assert is_right or any("look at the raw traces" in note for note in found.notes), (kind, seed)
+        assert bool(found.notes) == (share > 0.5), (kind, seed)
+        n_right += is_right
+    assert n_right >= (20 if share < 0.9 else 15)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.6, 0.9])
+@pytest.mark.parametrize("seed", range(3))
+def test_signals_that_have_nothing_in_common_are_noted(share: float, seed: int) -> None:
+    """Where no correlation tells living sites, nothing but their number can, and the mask says so."""
+    rng = np.random.default_rng(seed)
+    signals = 50 * rng.normal(size=(64, N_SAMPLES))
+    bad = rng.choice(64, round(share * 64), replace=False)
+    signals[bad] *= 0.01
+    [note] = judged(signals, ChannelMap(range(64), (8, 8))).notes
+    assert "had nothing but the majority to go by" in note
+
+
+def test_a_site_of_inverted_polarity_is_noted_and_not_taken_for_noise() -> None:
+    chan_map = ChannelMap(range(64), (8, 8))
+    rng = np.random.default_rng(3)
+    signals = brain_signals(rng, chan_map)
+    # Beside as much white noise, a site that is unlike its neighbours would be taken for a disconnected one.
+    signals += 1.5 * signals.std(axis=1, keepdims=True) * rng.normal(size=signals.shape)
+    signals[27] *= -1
+    found = judged(signals, chan_map)
+    assert found.faults[27] is None
+    assert found.neighbour_correlation[27] < -0.5
+    assert any("row 3, column 3 is the opposite of its neighbours" in note for note in found.notes)

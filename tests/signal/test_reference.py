@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from ecogpipe.errors import SettingsError
 from ecogpipe.signal.reference import subtract_reference
 
 BLOCK = np.array([[1.0, 2.0, np.nan], [3.0, np.nan, np.nan], [100.0, 100.0, 7.0]])
@@ -35,5 +36,8 @@ def test_flt1_a_frame_alone_has_the_bits_that_it_has_among_others(reference):
 
 
 @pytest.mark.parametrize("reference", ["average", "median"])
-def test_without_any_active_channel_nothing_is_known(reference):
-    assert np.isnan(subtract_reference(np.ones((3, 5)), np.zeros(3, dtype=bool), reference)).all()
+@pytest.mark.parametrize("n_active", [0, 1])
+def test_a_reference_of_fewer_than_two_channels_is_refused(reference, n_active):
+    """Of none it would be unknown; taken off the only active channel, it would leave zeros."""
+    with pytest.raises(SettingsError, match=f"of {n_active} active channel.* needs 2"):
+        subtract_reference(np.ones((3, 5)), np.arange(3) < n_active, reference)

@@ -15,7 +15,7 @@ from ecogpipe import layout
 from ecogpipe.electrodes.channels import BncLine, read_channels
 from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
 from ecogpipe.electrodes.masks import read_mask, write_mask
-from ecogpipe.errors import FilterError, FormatError, RateError, SettingsError
+from ecogpipe.errors import FilterError, FormatError, MaskError, RateError, SettingsError
 from ecogpipe.params import override
 from ecogpipe.signal.decimate import decimation_fir
 from ecogpipe.signal.filters import FilterSettings, design_fir, design_sos
@@ -353,6 +353,18 @@ def test_masked_rows_keep_their_signal_unless_nan_is_asked_for(inputs, tmp_path)
     rows = channels.electrode_channels[[3, 40]]
     assert np.isnan(emptied[rows]).all()
     np.testing.assert_array_equal(np.delete(emptied, rows, axis=0), np.delete(kept, rows, axis=0))
+
+
+@pytest.mark.parametrize("reference", ["average", "median"])
+@pytest.mark.parametrize("n_kept", [0, 1])
+def test_a_reference_of_a_mask_that_keeps_fewer_than_two_sites_is_refused(inputs, tmp_path, reference, n_kept):
+    table = read_mask(inputs[2])
+    table.keep[:] = np.arange(len(table)) < n_kept
+    mask = write_mask(tmp_path / "mask.tsv", table)
+    wanted = SETTINGS | {"reference": reference}
+    with pytest.raises(MaskError, match=f"mask.tsv: {n_kept} of 64 electrode channels are active, and mirror 'm'"):
+        mirror_recording(*inputs[:2], mask, tmp_path / "m.h5", name="m", settings=wanted)
+    assert not (tmp_path / "m.h5").exists()
 
 
 @pytest.mark.parametrize("ratio", [1, 5])

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.grid import is_number
+from ecogpipe.electrodes.typical import CHANCE, find_typical_sites
 from ecogpipe.errors import SettingsError, nearest
 
 Floats = npt.NDArray[np.float64]
@@ -43,8 +44,8 @@ _RANGES = {
 _OF_WHITE_NOISE = np.sqrt(2)
 """`hf_rms` of white noise whose std is 1."""
 
-_CHANCE = 5.0
-"""Standard errors between the correlation that is typical and the one that is too low, for a recording to tell."""
+_INVERTED = -0.5
+"""Correlation with the sites around, as a fraction of the typical one, from which on a site looks inverted."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,12 @@ class SiteNumbers:
         Samples that are NaN or infinite, as a fraction of all.
     line_rms : array
         Rms at the frequency of the mains; NaN where that is not declared.
-    neighbour_correlation : array
-        Median correlation with the sites around (`neighbour_correlation`); NaN where there are none.
+    correlation : array, (channels, channels)
+        Of the slow changes of each channel with those of every other; NaN where a channel does not change.
     n_changes : int
         Slow changes that the correlations are made of.
+    converter_step : float
+        What one step of the converter is; NaN where not known.
     """
 
     std: Floats
@@ -79,8 +82,9 @@ class SiteNumbers:
     stuck_fraction: Floats
     nonfinite_fraction: Floats
     line_rms: Floats
-    neighbour_correlation: Floats
+    correlation: Floats
     n_changes: int
+    converter_step: float = np.nan
 
 
 Kind = Literal["not finite", "dead", "railed", "noisy", "line noise", "stuck", "disconnected"]
@@ -92,6 +96,25 @@ class Fault:
 
     kind: Kind
     evidence: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the automatic rule says of a recording.
+
+    Attributes
+    ----------
+    faults : list of Fault or None
+        One per channel.
+    neighbour_correlation : array
+        Median correlation of each channel with the sites around it, as far as they carry a signal; NaN where none does.
+    notes : tuple of str
+        What a person ought to look at, a sentence each.
+    """
+
+    faults: list[Fault | None]
+    neighbour_correlation: Floats
+    notes: tuple[str, ...]
 
 
 def check_thresholds(thresholds: Mapping[str, Any]) -> dict[str, float]:
@@ -114,12 +137,13 @@ def check_thresholds(thresholds: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(thresholds[name]) for name in _RANGES}
 
 
-def find_faults(numbers: SiteNumbers, thresholds: Mapping[str, float]) -> list[Fault | None]:
+def judge_sites(numbers: SiteNumbers, chan_map: ChannelMap, thresholds: Mapping[str, float]) -> Judgement:
     """Find the faulty channels of one recording.
 
     The *typical* value of a number is its median over the channels that change at all, or over those of them that
     do not sit at their extreme, whichever is lower: saturation of most sites does not make the others look dead.
-    Saturation of all sites at once is no fault of a site. A channel is
+    Saturation of all sites at once is no fault of a site. Where the channels that look alive are no majority, the
+    median is theirs alone, and a note says so (`ecogpipe.electrodes.typical.find_typical_sites`). A channel is
 
     - *not finite* when more than `nonfinite_fraction` of its samples are;
     - *dead* when its std is at most `dead_ratio` of the typical one;
@@ -132,38 +156,53 @@ def find_faults(numbers: SiteNumbers, thresholds: Mapping[str, float]) -> list[F
       tenfold, makes no site noisy.)
     - *line noise* when its rms at the declared frequency of the mains is more than `line_ratio` times the typical std;
     - *stuck* when it stands still for `stuck_fraction` more of the recording than is typical;
-    - *disconnected* when its `neighbour_correlation` is less than `neighbour_ratio` of the typical one, and its
-      spectrum is that of noise: `hf_rms` is more than `whiteness` times that of white noise of the same std. Where
-      even the typical site is hardly like its neighbours, or the recording is too short to tell, none is.
+    - *disconnected* when its correlation with the sites around, of either sign, is less than `neighbour_ratio` of the
+      typical one, and its spectrum is that of noise: `hf_rms` is more than `whiteness` times that of white noise of the
+      same std. Where even the typical site is hardly like its neighbours, or the recording is too short to tell, none
+      is.
 
-    The first that applies is named.
+    The first that applies is named. A site that is the opposite of its neighbours is kept, and noted.
 
     Parameters
     ----------
     numbers : SiteNumbers
         Of the electrode channels.
+    chan_map : ChannelMap
+        Where the channels sit.
     thresholds : mapping
         As `check_thresholds` returns them.
-
-    Returns
-    -------
-    list of Fault or None
-        One per channel.
     """
     std = numbers.std
     lost = (numbers.nonfinite_fraction > thresholds["nonfinite_fraction"]) | ~np.isfinite(std)
     at_extreme = numbers.rail_fraction > thresholds["rail_fraction"]
     ranges = numbers.maximum - numbers.minimum
     changing = ~lost & (ranges > 0)
-    typical_std = _typical(std, changing, at_extreme)
+    whiteness = np.divide(numbers.hf_rms, _OF_WHITE_NOISE * std, out=np.zeros_like(std), where=changing & (std > 0))
+    typical = find_typical_sites(
+        std,
+        ranges,
+        changing,
+        at_extreme,
+        numbers.correlation,
+        chan_map,
+        whiteness=whiteness,
+        n_changes=numbers.n_changes,
+        converter_step=numbers.converter_step,
+        thresholds=(thresholds["dead_ratio"], thresholds["noisy_ratio"], thresholds["whiteness"]),
+    )
+    typical_std = _typical(std, typical.among, at_extreme)
     dead = ~lost & ~(changing & (std > thresholds["dead_ratio"] * typical_std))
     alive = ~lost & ~dead
-    railed = alive & at_extreme & (ranges > thresholds["noisy_ratio"] * _typical(ranges, alive, at_extreme))
+    among = alive & typical.among
+    railed = alive & at_extreme & (ranges > thresholds["noisy_ratio"] * _typical(ranges, among, at_extreme))
+    with_signal = alive & (std <= thresholds["noisy_ratio"] * typical_std)
+    correlation = neighbour_correlation(numbers.correlation, chan_map, with_signal)
+    still, typically_still = numbers.stuck_fraction, _typical(numbers.stuck_fraction, among, at_extreme)
     found: dict[Kind, tuple[Bools, list[str]]] = {
         "not finite": (lost, [f"{part:.3g} of its samples are NaN or infinite" for part in numbers.nonfinite_fraction]),
         "dead": (dead, _dead_evidence(std, changing, typical_std)),
         "railed": (railed, [f"{part:.3g} of its samples sit at its extreme" for part in numbers.rail_fraction]),
-        "noisy": (alive, _noise_evidence(numbers, alive, at_extreme, thresholds)),
+        "noisy": (alive, _noise_evidence(numbers, among, at_extreme, thresholds)),
         "line noise": (
             alive & (numbers.line_rms > thresholds["line_ratio"] * typical_std),
             [
@@ -172,16 +211,16 @@ def find_faults(numbers: SiteNumbers, thresholds: Mapping[str, float]) -> list[F
             ],
         ),
         "stuck": (
-            alive
-            & (
-                numbers.stuck_fraction
-                > thresholds["stuck_fraction"] + _typical(numbers.stuck_fraction, alive, at_extreme)
-            ),
-            [f"it stands still for {part:.3g} of the recording" for part in numbers.stuck_fraction],
+            alive & (still > thresholds["stuck_fraction"] + typically_still),
+            [f"it stands still for {part:.3g} of the recording" for part in still],
         ),
-        "disconnected": _disconnected(numbers, alive, thresholds),
+        "disconnected": _disconnected(correlation, whiteness, alive, numbers.n_changes, thresholds),
     }
-    return [_first_fault(channel, found) for channel in range(std.size)]
+    faults = [_first_fault(channel, found) for channel in range(std.size)]
+    good = np.array([fault is None for fault in faults])
+    return Judgement(
+        faults, correlation, (*typical.notes, *_inverted_notes(correlation, good, numbers.n_changes, chan_map))
+    )
 
 
 def fault_reasons(faults: list[Fault | None], chan_map: ChannelMap) -> list[str]:
@@ -207,8 +246,13 @@ def fault_reasons(faults: list[Fault | None], chan_map: ChannelMap) -> list[str]
     return reasons
 
 
-def neighbour_correlation(correlation: npt.NDArray[np.floating], chan_map: ChannelMap) -> Floats:
+def neighbour_correlation(
+    correlation: npt.NDArray[np.floating], chan_map: ChannelMap, counted: Bools | None = None
+) -> Floats:
     """Return the median of each channel's correlations with the up to eight channels around it on the array.
+
+    The size is the median of the sizes and the sign that of the median, so that a channel beside as many inverted
+    neighbours as others is still like them.
 
     Parameters
     ----------
@@ -216,13 +260,17 @@ def neighbour_correlation(correlation: npt.NDArray[np.floating], chan_map: Chann
         Of the channels of the map, in its order; NaN where a channel does not change, which then does not count.
     chan_map : ChannelMap
         Where the channels sit.
+    counted : array of bool, optional
+        Channels that count as neighbours; all by default.
 
     Returns
     -------
     array
         One per channel; NaN where it has no neighbour that counts.
     """
-    matrix = np.asarray(correlation, np.float64)
+    matrix = np.array(correlation, np.float64)
+    if counted is not None:
+        matrix[:, ~counted] = np.nan
     rows, columns = (axis + 1 for axis in chan_map.to_mat())
     n_rows, n_columns = chan_map.geometry
     nobody = len(chan_map)
@@ -234,7 +282,8 @@ def neighbour_correlation(correlation: npt.NDArray[np.floating], chan_map: Chann
     )
     alone = ~np.isfinite(around).any(axis=0)
     around[:, alone] = 0
-    return np.where(alone, np.nan, np.nanmedian(around, axis=0))
+    sizes, sign = np.nanmedian(np.abs(around), axis=0), np.where(np.nanmedian(around, axis=0) < 0, -1.0, 1.0)
+    return np.where(alone, np.nan, sign * sizes)
 
 
 def _dead_evidence(std: Floats, changing: Bools, typical_std: float) -> list[str]:
@@ -245,11 +294,11 @@ def _dead_evidence(std: Floats, changing: Bools, typical_std: float) -> list[str
 
 
 def _noise_evidence(
-    numbers: SiteNumbers, alive: Bools, at_extreme: Bools, thresholds: Mapping[str, float]
+    numbers: SiteNumbers, among: Bools, at_extreme: Bools, thresholds: Mapping[str, float]
 ) -> list[str]:
-    """Return why each channel is noisy; '' where it is not."""
+    """Return why each channel is noisy, compared with typical ones; '' where it is not."""
     std, hf_rms, noisy_ratio = numbers.std, numbers.hf_rms, thresholds["noisy_ratio"]
-    typical_std, typical_hf = _typical(std, alive, at_extreme), _typical(hf_rms, alive, at_extreme)
+    typical_std, typical_hf = _typical(std, among, at_extreme), _typical(hf_rms, among, at_extreme)
     strong = hf_rms > thresholds["noise_over_signal"] * _OF_WHITE_NOISE * typical_std
     rough = strong & (hf_rms > noisy_ratio * typical_hf)
     evidence = [""] * std.size
@@ -262,19 +311,36 @@ def _noise_evidence(
     return evidence
 
 
-def _disconnected(numbers: SiteNumbers, alive: Bools, thresholds: Mapping[str, float]) -> tuple[Bools, list[str]]:
+def _disconnected(
+    correlation: Floats, whiteness: Floats, alive: Bools, n_changes: int, thresholds: Mapping[str, float]
+) -> tuple[Bools, list[str]]:
     """Return which channels are unlike their neighbours and like noise, and the evidence for each."""
-    correlation = numbers.neighbour_correlation
     known = alive & np.isfinite(correlation)
-    typical = float(np.median(correlation[known])) if known.any() else 0.0
+    typical = _typical_correlation(correlation, known)
     lowest = thresholds["neighbour_ratio"] * typical
-    can_tell = (typical - lowest) * np.sqrt(numbers.n_changes) > _CHANCE
-    whiteness = np.divide(numbers.hf_rms, _OF_WHITE_NOISE * numbers.std, out=np.zeros_like(numbers.std), where=alive)
+    can_tell = (typical - lowest) * np.sqrt(n_changes) > CHANCE
     evidence = [
         f"its correlation with its neighbours is {value:.2f}, where {typical:.2f} is typical, and its spectrum is noise"
         for value in correlation
     ]
-    return known & can_tell & (correlation < lowest) & (whiteness > thresholds["whiteness"]), evidence
+    return known & can_tell & (np.abs(correlation) < lowest) & (whiteness > thresholds["whiteness"]), evidence
+
+
+def _inverted_notes(correlation: Floats, good: Bools, n_changes: int, chan_map: ChannelMap) -> list[str]:
+    """Return a sentence for each good channel that is the opposite of its neighbours."""
+    typical = _typical_correlation(correlation, good & np.isfinite(correlation))
+    if typical * np.sqrt(n_changes) <= CHANCE:
+        return []
+    rows, columns = chan_map.to_mat()
+    return [
+        f"the site in row {rows[channel]}, column {columns[channel]} is the opposite of its neighbours (correlation "
+        f"{correlation[channel]:.2f}): its polarity may be inverted; look at its raw trace"
+        for channel in np.flatnonzero(good & (correlation < _INVERTED * typical))
+    ]
+
+
+def _typical_correlation(correlation: Floats, known: Bools) -> float:
+    return float(np.median(np.abs(correlation[known]))) if known.any() else 0.0
 
 
 def _first_fault(channel: int, found: Mapping[Kind, tuple[Bools, list[str]]]) -> Fault | None:

@@ -51,6 +51,11 @@ class MaskTable:
     def __len__(self) -> int:
         return len(self.channel)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the automatic rule would have a person look at; none in masks of versions that wrote none."""
+        return tuple(self.header.get("notes", ()))
+
 
 def combine(
     channels: ChannelTable,

@@ -5,8 +5,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ecogpipe.errors import SettingsError
+
 Array: TypeAlias = npt.NDArray[np.float64]
 Reference: TypeAlias = Literal["none", "average", "median"]
+
+LEAST_ACTIVE = 2
+"""Active channels that a reference needs: that of a single one would leave zeros of it."""
 
 
 def subtract_reference(block: Array, active: npt.NDArray[np.bool_], reference: Reference) -> Array:
@@ -21,14 +26,22 @@ def subtract_reference(block: Array, active: npt.NDArray[np.bool_], reference: R
     reference
         'average', 'median', or 'none' for the block as it is.
 
+    Raises
+    ------
+    SettingsError
+        If fewer than `LEAST_ACTIVE` channels are active, and there is a reference.
+
     Notes
     -----
     Values that are not finite do not count; a frame without any finite active value becomes NaN.
     """
     if reference == "none":
         return block
-    if not active.any():
-        return np.full_like(block, np.nan)
+    if (n_active := int(active.sum())) < LEAST_ACTIVE:
+        raise SettingsError(
+            f"The reference {reference!r} is of {n_active} active channel{'s' * (n_active != 1)}, and needs "
+            f"{LEAST_ACTIVE}; keep more channels, or choose the reference 'none'."
+        )
     counted = block[active]
     finite = np.isfinite(counted)
     if reference == "average":

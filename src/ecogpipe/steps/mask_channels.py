@@ -15,20 +15,19 @@ from ecogpipe.electrodes.faults import (
     SiteNumbers,
     check_thresholds,
     fault_reasons,
-    find_faults,
-    neighbour_correlation,
+    judge_sites,
 )
 from ecogpipe.electrodes.manual_masks import mask_files, read_manual_mask
 from ecogpipe.electrodes.masks import combine, write_mask
 from ecogpipe.errors import FormatError, MaskError
 from ecogpipe.formats.mask_files import read_mask_arrays
-from ecogpipe.layout import read_acquisition
+from ecogpipe.layout import BNC, read_acquisition
 from ecogpipe.outputs import provenance
 from ecogpipe.steps.scan import CORRELATION, NUMBERS
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 2
+REVISION: int = 3
 
 _NUMBERS = (
     "mean",
@@ -58,6 +57,7 @@ class _Scanned:
     n_samples: int
     sha256: str
     units: str
+    converter_step: float
     line_frequency: int | None
 
 
@@ -85,7 +85,7 @@ def mask_channels(
     manual : Path or None
         The manual mask of the session, where there is one.
     automatic : mapping
-        All thresholds of the automatic rule: `ecogpipe.electrodes.faults.find_faults` explains them.
+        All thresholds of the automatic rule: `ecogpipe.electrodes.faults.judge_sites` explains them.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def mask_channels(
             "they are not of the same recording: run scan and map_channels again."
         )
     at_sites = _at_sites(scanned, table)
-    faults = find_faults(_site_numbers(at_sites, scanned), thresholds)
+    judged = judge_sites(_site_numbers(at_sites, scanned, table), table.chan_map, thresholds)
     name = recording.rpartition("/")[2]
     decisions = [] if manual is None else read_manual_mask(manual, name, table, read_mask_arrays)
     inputs = [scan, channels] if manual is None else [scan, channels, manual, *mask_files(manual)]
@@ -117,12 +117,16 @@ def mask_channels(
         "recording": recording,
         "thresholds": thresholds,
         "line_frequency": scanned.line_frequency,
+        "notes": list(judged.notes),
         "diagnostics": _summarise_diagnostics(scanned, table),
         "signal_sha256": scanned.sha256,
         "provenance": provenance("mask_channels", REVISION, inputs, settings, mask.parent),
     }
-    decided = combine(table, fault_reasons(faults, table.chan_map), decisions, at_sites, header)
+    at_sites["neighbour_correlation"] = judged.neighbour_correlation
+    decided = combine(table, fault_reasons(judged.faults, table.chan_map), decisions, at_sites, header)
     logger.info("%s: %d of %d electrode channels kept", mask, decided.keep.sum(), len(decided))
+    for note in judged.notes:
+        logger.warning("%s: %s", mask, note)
     for line in header["diagnostics"]:
         logger.info("%s", diagnostic_text(line))
     return write_mask(mask, decided)
@@ -148,6 +152,7 @@ def _read_scan(path: Path) -> _Scanned:
                 n_samples=int(file.attrs["n_samples"]),
                 sha256=str(file.attrs["sha256"]),
                 units=acquisition.units,
+                converter_step=abs(acquisition.slope) if BNC in file and file[BNC].dtype.kind in "iu" else np.nan,
                 line_frequency=acquisition.overrides.get("line_frequency"),
             )
     except (OSError, KeyError) as error:
@@ -159,12 +164,11 @@ def _at_sites(scanned: _Scanned, table: ChannelTable) -> dict[str, Floats]:
     electrodes = table.electrode_channels
     numbers = {name: values[electrodes] for name, values in scanned.numbers.items()}
     numbers["nonfinite_fraction"] = numbers.pop("n_nonfinite") / max(scanned.n_samples, 1)
-    between_sites = scanned.correlation[np.ix_(electrodes, electrodes)]
-    return numbers | {"neighbour_correlation": neighbour_correlation(between_sites, table.chan_map)}
+    return numbers
 
 
-def _site_numbers(at_sites: Mapping[str, Floats], scanned: _Scanned) -> SiteNumbers:
-    line_frequency = scanned.line_frequency
+def _site_numbers(at_sites: Mapping[str, Floats], scanned: _Scanned, table: ChannelTable) -> SiteNumbers:
+    line_frequency, electrodes = scanned.line_frequency, table.electrode_channels
     unknown: Floats = np.full_like(at_sites["std"], np.nan)
     return SiteNumbers(
         std=at_sites["std"],
@@ -175,8 +179,9 @@ def _site_numbers(at_sites: Mapping[str, Floats], scanned: _Scanned) -> SiteNumb
         stuck_fraction=at_sites["stuck_fraction"],
         nonfinite_fraction=at_sites["nonfinite_fraction"],
         line_rms=unknown if line_frequency is None else at_sites[f"line{line_frequency}_rms"],
-        neighbour_correlation=at_sites["neighbour_correlation"],
+        correlation=scanned.correlation[np.ix_(electrodes, electrodes)].astype(np.float64),
         n_changes=scanned.n_changes,
+        converter_step=scanned.converter_step,
     )
 
 

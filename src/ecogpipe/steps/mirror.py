@@ -22,6 +22,7 @@ from ecogpipe.errors import MaskError, RateError, WiringError
 from ecogpipe.outputs import flushed_early, provenance, whole_hdf5
 from ecogpipe.progress import progress
 from ecogpipe.signal.rates import decimated_length
+from ecogpipe.signal.reference import LEAST_ACTIVE
 from ecogpipe.steps.mirror_engine import MirrorEngine
 from ecogpipe.steps.mirror_settings import MirrorSettings
 
@@ -59,6 +60,7 @@ def mirror_recording(
         _check_fits(recording, table, channels)
         masked = None if mask is None else _read_mask_of(mask, table, channels)
         keep = np.ones(len(table.electrode_channels), dtype=bool) if masked is None else masked.keep
+        _check_reference(wanted, keep, mask or channels, name)
         ratio = _ratio(wanted, recording, name)
         new_rate = recording.acquisition.rate / ratio
         settling = wanted.settling_samples(new_rate)
@@ -89,6 +91,15 @@ def _ratio(wanted: MirrorSettings, recording: RawRecording, name: str) -> int:
         return wanted.ratio_from(recording.acquisition.rate)
     except RateError as error:
         raise RateError(f"{recording.path}: mirror {name!r} cannot be made. {error}") from None
+
+
+def _check_reference(wanted: MirrorSettings, keep: Bools, where: Path, name: str) -> None:
+    if wanted.reference != "none" and keep.sum() < LEAST_ACTIVE:
+        raise MaskError(
+            f"{where}: {keep.sum()} of {keep.size} electrode channels are active, and mirror {name!r} takes the "
+            f"{wanted.reference} of at least {LEAST_ACTIVE} as its reference; keep more channels in the mask of the "
+            "session, or choose the reference 'none' for this mirror."
+        )
 
 
 def _write_description(

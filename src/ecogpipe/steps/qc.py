@@ -419,7 +419,7 @@ def _facts(
         ("cropped", descriptions.cropped_text(acquisition.cropped)),
         ("bad samples", descriptions.bad_samples_text(n_nonfinite)),
         ("overrides", descriptions.overrides_text(acquisition.overrides)),
-        ("notes", "; ".join([*acquisition.notes, *descriptions.diagnostics_texts(mask)])),
+        ("notes", "; ".join([*acquisition.notes, *mask.notes, *descriptions.diagnostics_texts(mask)])),
     ]
     return [
         ("raw", f"{descriptions.rate_text(acquisition.rate)}, {length}, {acquisition.n_channels} channels"),

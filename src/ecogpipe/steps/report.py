@@ -313,7 +313,7 @@ def _remarks(result: _Results) -> list[str]:
     overrides = descriptions.overrides_text(result.acquisition.overrides)
     bad_samples = descriptions.bad_samples_text(result.n_nonfinite)
     by_hand = sum(origin == MANUAL for origin in result.mask.origins)
-    remarks = [*result.acquisition.notes, *descriptions.whole_lines_masked(result.mask)]
+    remarks = [*result.acquisition.notes, *result.mask.notes, *descriptions.whole_lines_masked(result.mask)]
     if overrides:
         remarks.append(f"declared by hand, in place of what the files say: {overrides}")
     if by_hand:
