@@ -14,6 +14,9 @@ from ecogpipe.threads import Threads
 
 _PIECE_BYTES = 8_000_000
 
+_PLACES, _PLACE_BYTES = 16, 65_536
+"""Stretches of a file of any size that tell it from another, and their length."""
+
 _PIECE_OF_ROW_BYTES = 500_000
 """Of a row: what has just been read is hashed while it is near the core."""
 
@@ -58,6 +61,17 @@ def sha256_of_file(path: Path) -> str:
     """Hash the bytes of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_places(path: Path) -> str:
+    """Hash the size of a file and its bytes at some places, from its beginning to its end: a megabyte at most."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for place in range(_PLACES):
+            file.seek(max(0, size - _PLACE_BYTES) * place // (_PLACES - 1))
+            digest.update(file.read(_PLACE_BYTES))
+    return digest.hexdigest()[:32]
 
 
 def _little_endian(values: npt.NDArray[np.generic]) -> memoryview:

@@ -9,6 +9,7 @@ EcogpipeError
 ├── RateError            (ValueError)   a sampling rate that is unknown or cannot be reached
 ├── FilterError          (ValueError)   a filter that cannot be built or would be unstable
 ├── JoinError            (ValueError)   recordings that cannot be joined end on end
+├── IdentityError        (ValueError)   results of different recordings where those of one are needed
 ├── StudyBusyError       (RuntimeError) a study folder in which another run is at work
 └── OutputError          (OSError)      an output that could not be written whole
 
@@ -54,6 +55,10 @@ class FilterError(EcogpipeError, ValueError):
 
 class JoinError(EcogpipeError, ValueError):
     """Recordings or sources cannot be joined end on end."""
+
+
+class IdentityError(EcogpipeError, ValueError):
+    """Results of different recordings were given where those of one are needed."""
 
 
 class StudyBusyError(EcogpipeError, RuntimeError):

@@ -2,8 +2,10 @@
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +45,14 @@ def read_tsv(path: str | Path) -> Table:
         quotes that do not match.
     """
     path = Path(path)
-    try:
+    with _refused(path):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise FormatError(f"{path}: there is no such table; check the name.") from None
-    except UnicodeDecodeError:
-        raise FormatError(f"{path}: is not a text file in UTF-8; save it as tab-separated text.") from None
-    header, body = {}, []
+    header: dict[str, Any] = {}
+    body = []
     for line in lines:
         if line.startswith("#"):
-            key, separator, value = line.removeprefix("#").partition(": ")
-            if separator:
-                header[key.strip()] = _from_json(value)
+            if ": " in line:
+                header |= [_header_entry(line)]
         elif line.strip():
             body.append(line)
     if not body:
@@ -67,6 +65,35 @@ def read_tsv(path: str | Path) -> Table:
             )
     padded = [dict(zip(columns, row + [""] * (len(columns) - len(row)), strict=True)) for row in rows]
     return Table(path, header, tuple(columns), padded)
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """Read the values above the columns of a table that `write_tsv` wrote, and nothing of its rows.
+
+    Raises
+    ------
+    FormatError
+        If the file does not exist, or is not text.
+    """
+    path = Path(path)
+    with _refused(path), path.open(encoding="utf-8-sig") as file:
+        return dict(_header_entry(line) for line in takewhile(lambda line: line.startswith("#"), file) if ": " in line)
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a table is read into a sentence."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise FormatError(f"{path}: there is no such table; check the name.") from None
+    except UnicodeDecodeError:
+        raise FormatError(f"{path}: is not a text file in UTF-8; save it as tab-separated text.") from None
+
+
+def _header_entry(line: str) -> tuple[str, Any]:
+    key, _, value = line.removeprefix("#").partition(": ")
+    return key.strip(), _from_json(value)
 
 
 def _cells(line: str, path: Path) -> list[str]:

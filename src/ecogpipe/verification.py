@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ecogpipe.digests import sha256_of_dataset, sha256_of_file, sha256_of_hashes
 from ecogpipe.electrodes.channels import read_channels
 from ecogpipe.electrodes.masks import read_mask
 from ecogpipe.errors import EcogpipeError
+from ecogpipe.identity import read_identity
 from ecogpipe.params import load_params
 from ecogpipe.progress import progress
 from ecogpipe.signal.rates import decimated_length
@@ -79,6 +81,8 @@ def verify_recording(folder: Path, mirrors: Sequence[str]) -> Iterator[Finding]:
         checks += [(f"{folder.name}_{mirror}.h5", _check_mirror), (f"{folder.name}_{mirror}_qc.png", _check_page)]
     for name, check in checks:
         yield from _checked(folder / name, check)
+        if name != "raw.h5" and not name.endswith(".png"):
+            yield from _checked_identity(folder / name)
 
 
 def verify_report(page: Path) -> Iterator[Finding]:
@@ -95,6 +99,14 @@ def _checked(path: Path, check: Callable[[Path], Iterator[Finding]]) -> Iterator
         yield from check(path)
     except (EcogpipeError, OSError, KeyError, ValueError, SyntaxError) as error:
         yield Finding(path, f"cannot be read: {str(error) or type(error).__name__}")
+
+
+def _checked_identity(path: Path) -> Iterator[Finding]:
+    """Compare of which recording a result is with raw.h5 beside it, where both can be read."""
+    with suppress(EcogpipeError, OSError, KeyError):
+        found = read_identity(path.with_name("raw.h5")).contradiction(read_identity(path))
+        if found:
+            yield Finding(path, f"is of another recording than raw.h5 ({found})")
 
 
 def _check_raw(path: Path) -> Iterator[Finding]:

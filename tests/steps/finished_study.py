@@ -100,6 +100,14 @@ def finished_recording(folder, *, mirror=MIRROR, **settings):
     return _finished(mapped_recording(folder, **settings), mirror)
 
 
+def ingested_recording(folder, *, seed=0, seconds=4):
+    """Make everything up to the mirror, of a TDMS file beside the folder."""
+    done = Finished(folder, SyntheticRecording(*SET_UP, seconds=seconds, seed=seed, n_bncs=2))
+    folder.mkdir(parents=True)
+    ingest(done.truth.write_tdms([folder.with_suffix(".tdms")]), done.raw)
+    return _finished(_mapped(done, BNC, {}), MIRROR)
+
+
 def interrupted_recording(folder):
     """Make everything up to the mirror, of TDMS files of 7, 4 and 5 s.
 

@@ -35,16 +35,21 @@ def recording():
     return SyntheticRecording(*ACTV_64, rate=1000.0, seconds=6.0, seed=3)
 
 
+def mapped(raw):
+    """Write channels.tsv beside raw.h5."""
+    daq, headstage, electrode = ACTV_64
+    return map_channels(
+        raw, raw.with_name("channels.tsv"), daq=daq, headstage=headstage, electrode=electrode,
+        bnc=(BncLine(10, "ttl_high"), BncLine(11, "analog")), declared={},
+    )  # fmt: skip
+
+
 def prepared(folder, files, declared=None):
     """Run the steps that a mirror needs; return raw.h5, channels.tsv and mask.tsv."""
     folder.mkdir(exist_ok=True)
-    raw, channels, mask = folder / "raw.h5", folder / "channels.tsv", folder / "mask.tsv"
+    raw, mask = folder / "raw.h5", folder / "mask.tsv"
     ingest(files, raw, declared=declared or {})
-    daq, headstage, electrode = ACTV_64
-    map_channels(
-        raw, channels, daq=daq, headstage=headstage, electrode=electrode,
-        bnc=(BncLine(10, "ttl_high"), BncLine(11, "analog")), declared={},
-    )  # fmt: skip
+    channels = mapped(raw)
     scan(raw, folder / "scan.h5")
     mask_channels(folder / "scan.h5", channels, mask, recording="rec", manual=None, automatic=AUTOMATIC_DEFAULTS)
     return raw, channels, mask
@@ -291,16 +296,17 @@ def test_flt3_any_length_gives_a_defined_result_or_a_sentence(inputs, tmp_path, 
             ingest([tmp_path / "short.mat"], raw)
         return
     ingest([tmp_path / "short.mat"], raw)
-    plain = mirror_recording(raw, inputs[1], None, tmp_path / "plain.h5", name="p", settings={"ratio": 5})
+    channels = mapped(raw)
+    plain = mirror_recording(raw, channels, None, tmp_path / "plain.h5", name="p", settings={"ratio": 5})
     assert data_of(plain).shape == (96, -(-n_samples // 5))
     assert np.isfinite(data_of(plain)).all()
     if n_samples <= 105:
         with pytest.raises(FilterError, match="needs more than 21 of them"):
-            mirror_recording(raw, inputs[1], None, tmp_path / "filtered.h5", name="f", settings=SETTINGS)
+            mirror_recording(raw, channels, None, tmp_path / "filtered.h5", name="f", settings=SETTINGS)
         assert not list(tmp_path.glob("*filtered*"))
     else:
-        filtered = mirror_recording(raw, inputs[1], None, tmp_path / "filtered.h5", name="f", settings=SETTINGS)
-        electrodes = read_channels(inputs[1]).electrode_channels
+        filtered = mirror_recording(raw, channels, None, tmp_path / "filtered.h5", name="f", settings=SETTINGS)
+        electrodes = read_channels(channels).electrode_channels
         unfiltered, sos = data_of(plain)[electrodes].astype("f8"), design_sos(FilterSettings((2.0, 80.0)), 200)
         expected = signal.sosfiltfilt(sos, unfiltered)
         np.testing.assert_allclose(data_of(filtered)[electrodes], expected, atol=1e-4 * np.abs(unfiltered).max())
@@ -413,14 +419,15 @@ def watch():
         time.sleep(0.002)
 threading.Thread(target=watch, daemon=True).start()
 with override(memory_limit=float(sys.argv[1])):
-    step.mirror_recording(*map(Path, sys.argv[2:6]), name="x", settings={"rate": 1000, "bandpass": [2, 200]})
+    raw, channels, mirror = map(Path, sys.argv[2:5])
+    step.mirror_recording(raw, channels, None, mirror, name="x", settings={"rate": 1000, "bandpass": [2, 200]})
 print(peak[0] - base)
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="private memory is read from /proc")
 @pytest.mark.parametrize(("limit", "allowed"), [(64e6, 250e6), (400e6, 600e6)])
-def test_mem1_a_gigabyte_is_mirrored_in_bounded_memory(inputs, tmp_path, limit, allowed):
+def test_mem1_a_gigabyte_is_mirrored_in_bounded_memory(tmp_path, limit, allowed):
     n_samples, n_channels = 1_310_000, 96
     with h5py.File(tmp_path / "big.h5", "w") as file:
         file.create_dataset("data", (n_channels, n_samples), "f8")
@@ -429,6 +436,6 @@ def test_mem1_a_gigabyte_is_mirrored_in_bounded_memory(inputs, tmp_path, limit, 
             file[name] = np.array([[float(value)]])
     raw = tmp_path / "raw.h5"
     ingest([tmp_path / "big.h5"], raw, declared={})
-    arguments = [str(limit), str(raw), str(inputs[1]), str(inputs[2]), str(tmp_path / "mirror.h5")]
+    arguments = [str(limit), str(raw), str(mapped(raw)), str(tmp_path / "mirror.h5")]
     done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], check=True, capture_output=True, text=True)
     assert int(done.stdout) < allowed

@@ -15,6 +15,7 @@ from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import ChannelTable, read_channels
 from ecogpipe.electrodes.masks import read_mask
 from ecogpipe.errors import FormatError
+from ecogpipe.identity import check_one_recording
 from ecogpipe.loader.dataset import Dataset
 from ecogpipe.steps.extract_events import EventsTable, read_events
 
@@ -35,6 +36,8 @@ def open_recording(path: str | Path) -> Dataset:
     ------
     FormatError
         If the file is missing or is none of ours, or a table that it needs is not there.
+    IdentityError
+        If a table beside it is of another recording.
 
     Examples
     --------
@@ -43,6 +46,7 @@ def open_recording(path: str | Path) -> Dataset:
     path = Path(path)
     with open_hdf5(path) as file:
         layout.check_canonical(file)
+        check_one_recording(path, *_tables_beside(path))
         is_mirror = layout.ELECTRODE_CHANNELS in file
         return _open_mirror(path, file) if is_mirror else _open_raw(path)
 
@@ -97,6 +101,10 @@ def _open_raw(path: Path) -> Dataset:
         full_map=table.chan_map,
         find_events=_events_beside(path),
     )
+
+
+def _tables_beside(path: Path) -> list[Path]:
+    return [path.with_name(name) for name in (CHANNELS, MASK, EVENTS) if path.with_name(name).exists()]
 
 
 def _channels_beside(path: Path) -> ChannelTable:

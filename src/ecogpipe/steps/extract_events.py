@@ -15,6 +15,7 @@ from ecogpipe import layout, outputs
 from ecogpipe.datasource.buffers import HDF5Buffer, open_hdf5
 from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, read_channels
 from ecogpipe.errors import FormatError, MemoryBlowOutError, RateError, SettingsError
+from ecogpipe.identity import KEY, check_one_recording
 from ecogpipe.params import load_params
 from ecogpipe.signal.rates import ratio_to
 from ecogpipe.steps.scan import NUMBERS
@@ -22,7 +23,7 @@ from ecogpipe.tsv import read_tsv, write_tsv
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 2
+REVISION: int = 3
 
 RISING, FALLING = "rising", "falling"
 
@@ -92,6 +93,8 @@ def extract_events(
     Raises
     ------
     FormatError
+        If an input is not what it should be.
+    IdentityError
         If the inputs are not of one recording.
     SettingsError
         If a setting makes no sense.
@@ -102,6 +105,7 @@ def extract_events(
     table = read_channels(channels)
     with _ScannedLines(scan) as scanned:
         scanned.check_same_recording(channels, len(table))
+        identity = check_one_recording(scan, channels)
         declared = _declared_thresholds(bnc, bnc_numbering, scanned.n_columns, table)
         found = {
             column: _find(scanned, rows, table.bnc_kinds[column], wanted.with_threshold(declared.get(column)))
@@ -118,6 +122,7 @@ def extract_events(
         "edges": _EDGES,
         "lines": {str(column): line.facts for column, line in found.items()},
         "mirror_ratios": ratios,
+        KEY: identity.as_json(),
         "provenance": outputs.provenance(
             "extract_events", REVISION, [scan, channels], settings | {"mirrors": ratios}, events.parent
         ),

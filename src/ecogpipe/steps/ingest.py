@@ -18,6 +18,7 @@ from ecogpipe.datasource.chunk_writer import ChunkWriter, create_in_chunks
 from ecogpipe.datasource.read_ahead import read_ahead
 from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError, nearest
 from ecogpipe.formats import Header, read_header
+from ecogpipe.identity import Identity, write_identity
 from ecogpipe.outputs import flushed_early, provenance, whole_hdf5
 from ecogpipe.params import load_params
 from ecogpipe.progress import progress
@@ -25,7 +26,7 @@ from ecogpipe.steps.segments import describe_gap, find_segments
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 2
+REVISION: int = 3
 
 _COMPRESSIONS = ("none", "gzip")
 _CHUNK_BYTES = 2**20
@@ -102,8 +103,15 @@ def ingest(
         grown = _check_unchanged(paths, looks, declared)
         layout.write_acquisition(file, _joined_acquisition(headers, segments, grown))
         layout.write_segments(file, segments)
+        write_identity(file, _identity(paths, headers))
         layout.write_provenance(file, provenance("ingest", REVISION, paths, settings, raw.parent))
     return raw
+
+
+def _identity(paths: Sequence[Path], headers: Sequence[Header]) -> Identity:
+    acquisition = headers[0].acquisition
+    n_samples = sum(header.n_samples for header in headers)
+    return Identity.of_files(paths, acquisition.n_channels, n_samples, acquisition.rate)
 
 
 def check_joinable(headers: Sequence[Header]) -> None:

@@ -11,12 +11,13 @@ import h5py
 from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, channel_table, write_channels
 from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, load_wiring, passthru_wiring
 from ecogpipe.errors import FormatError, WiringError
+from ecogpipe.identity import KEY, read_identity
 from ecogpipe.layout import Acquisition, read_acquisition
 from ecogpipe.outputs import provenance
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 1
+REVISION: int = 2
 
 _DECLARABLE = ("gain", "pitch_mm", "bnc_numbering")
 """The overrides of a recording that this step uses."""
@@ -72,7 +73,7 @@ def map_channels(
         raise WiringError(f"{raw}: {error}") from error
     settings = {"daq": daq, "headstage": headstage, "electrode": electrode, "bnc": _described(bnc), "declared": used}
     made_by = provenance("map_channels", REVISION, [raw], settings, channels.parent)
-    header = _header(wiring, used, table, lines) | {"provenance": made_by}
+    header = _header(wiring, used, table, lines) | {KEY: read_identity(raw).as_json(), "provenance": made_by}
     logger.info("%s: %d electrode channels on %d x %d sites", channels, len(table.chan_map), *table.grid)
     return write_channels(channels, replace(table, header=header))
 

@@ -21,6 +21,7 @@ from ecogpipe.electrodes.manual_masks import mask_files, read_manual_mask
 from ecogpipe.electrodes.masks import combine, write_mask
 from ecogpipe.errors import FormatError, MaskError
 from ecogpipe.formats.mask_files import read_mask_arrays
+from ecogpipe.identity import KEY, check_one_recording
 from ecogpipe.layout import BNC, read_acquisition
 from ecogpipe.outputs import provenance
 from ecogpipe.steps.scan import CORRELATION, NUMBERS
@@ -98,6 +99,8 @@ def mask_channels(
         If a threshold is missing, unknown or out of range.
     MaskError
         If the manual mask or the scan does not fit the recording.
+    IdentityError
+        If the scan and the channels are of different recordings.
     """
     thresholds = check_thresholds(automatic)
     table = read_channels(channels)
@@ -107,6 +110,7 @@ def mask_channels(
             f"{scan}: has {scanned.numbers['std'].size} channels but {channels} has {len(table)}; "
             "they are not of the same recording: run scan and map_channels again."
         )
+    identity = check_one_recording(scan, channels)
     at_sites = _at_sites(scanned, table)
     judged = judge_sites(_site_numbers(at_sites, scanned, table), table.chan_map, thresholds)
     name = recording.rpartition("/")[2]
@@ -119,6 +123,7 @@ def mask_channels(
         "line_frequency": scanned.line_frequency,
         "notes": list(judged.notes),
         "diagnostics": _summarise_diagnostics(scanned, table),
+        KEY: identity.as_json(),
         "signal_sha256": scanned.sha256,
         "provenance": provenance("mask_channels", REVISION, inputs, settings, mask.parent),
     }

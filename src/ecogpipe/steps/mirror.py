@@ -19,6 +19,7 @@ from ecogpipe.digests import sha256_of_hashes, sha256_of_rows
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable, read_channels
 from ecogpipe.electrodes.masks import MaskTable, read_mask
 from ecogpipe.errors import MaskError, RateError, WiringError
+from ecogpipe.identity import check_one_recording, write_identity
 from ecogpipe.outputs import flushed_early, provenance, whole_hdf5
 from ecogpipe.progress import progress
 from ecogpipe.signal.rates import decimated_length
@@ -26,7 +27,7 @@ from ecogpipe.signal.reference import LEAST_ACTIVE
 from ecogpipe.steps.mirror_engine import MirrorEngine
 from ecogpipe.steps.mirror_settings import MirrorSettings
 
-REVISION = 4
+REVISION: int = 5
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
@@ -56,22 +57,24 @@ def mirror_recording(
     """
     wanted = MirrorSettings.from_mapping(settings)
     table = read_channels(channels)
+    inputs = [raw, channels] if mask is None else [raw, channels, mask]
     with open_raw(raw) as recording:
         _check_fits(recording, table, channels)
         masked = None if mask is None else _read_mask_of(mask, table, channels)
         keep = np.ones(len(table.electrode_channels), dtype=bool) if masked is None else masked.keep
+        identity = check_one_recording(*inputs)
         _check_reference(wanted, keep, mask or channels, name)
         ratio = _ratio(wanted, recording, name)
         new_rate = recording.acquisition.rate / ratio
         settling = wanted.settling_samples(new_rate)
         settled = {**asdict(wanted), **asdict(wanted.filter), "name": name, "ratio": ratio}
         del settled["filter"]
-        inputs = [raw, channels] if mask is None else [raw, channels, mask]
         made_of = provenance("mirror", REVISION, inputs, settled, mirror.parent)
         if masked is not None:
             made_of["signal_sha256"] = masked.header["signal_sha256"]
         with whole_hdf5(mirror) as file, flushed_early(file) as flush:
             _write_description(file, recording, ratio, table, keep, settling)
+            write_identity(file, identity)
             layout.write_provenance(file, made_of)
             engine = MirrorEngine(file, recording, table, keep, ratio, wanted, flush)
             # BLAS on more threads would split its sums, and so change their last bits.

@@ -20,6 +20,7 @@ from ecogpipe.figures.spectrum import Spectra
 from ecogpipe.figures.style import own_style
 from ecogpipe.figures.traces import Traces
 from ecogpipe.figures.triggers import Line, Timeline
+from ecogpipe.identity import KEY, check_one_recording
 from ecogpipe.mains import MAINS_HZ, Mains, blocks_per_tile
 from ecogpipe.params import load_params
 from ecogpipe.steps import descriptions
@@ -27,7 +28,7 @@ from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
 from ecogpipe.steps.scan import read_numbers
 
-REVISION: int = 4
+REVISION: int = 5
 
 N_WINDOWS = 8
 """Windows, spread over the recording, that spectra and the numbers of the mirror are taken from."""
@@ -74,11 +75,14 @@ def qc(
     Raises
     ------
     FormatError
+        If an input is not what it should be.
+    IdentityError
         If the inputs are not of one recording.
     """
     content = page_content(raw, channels, mask, scan, events, mirror, title=title)
     inputs = [raw, channels, mask, scan, events, mirror]
     made_by = outputs.provenance("qc", REVISION, inputs, {"title": title}, page.parent)
+    made_by[KEY] = check_one_recording(*inputs).as_json()
     with own_style(), outputs.whole_file(page) as part:
         save_page(content, part, {"Title": title, "provenance": outputs.to_json(made_by)})
     return page

@@ -21,12 +21,13 @@ from ecogpipe.electrodes.masks import MANUAL, MaskTable, read_mask
 from ecogpipe.errors import SettingsError
 from ecogpipe.figures.array import mask_colours
 from ecogpipe.figures.page import read_captions, read_page
+from ecogpipe.identity import check_one_recording
 from ecogpipe.steps import descriptions
 from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
 from ecogpipe.steps.scan import read_numbers
 
-REVISION: int = 4
+REVISION: int = 5
 
 _PAGE_ENDING = "_qc.png"
 
@@ -85,7 +86,7 @@ def report(
         raise SettingsError("A report needs at least one recording; name the folders of their results.")
     measured = benchmarks or {}
     results = [_Results(name, folder, mirrors, measured.get(name, ())) for name, folder in folders.items()]
-    inputs = [path for result in results for path in result.paths()]
+    inputs = [path for result in results for path in [*result.results(), *(page for page, _ in result.pages)]]
     template = Environment(
         loader=PackageLoader("ecogpipe"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("report.html.j2")
@@ -116,6 +117,7 @@ class _Results:
         with open_hdf5(folder / "scan.h5") as file:
             self.acquisition = layout.read_acquisition(file)
             self.n_samples = int(file.attrs["n_samples"])
+        check_one_recording(*self.results())
         self.n_nonfinite = read_numbers(folder / "scan.h5")["n_nonfinite"]
 
     @cached_property
@@ -130,10 +132,10 @@ class _Results:
         """What the mirrors say of themselves."""
         return [read_mirror_facts(mirror) for _, mirror in self.pages]
 
-    def paths(self) -> list[Path]:
-        """Every file that the report reads."""
+    def results(self) -> list[Path]:
+        """Every file that the report reads, but for the pages."""
         tables = [self.folder / name for name in ("scan.h5", "channels.tsv", "mask.tsv", "events.tsv")]
-        return [*tables, *(path for pair in self.pages for path in pair)]
+        return [*tables, *(mirror for _, mirror in self.pages)]
 
 
 @dataclass(frozen=True)

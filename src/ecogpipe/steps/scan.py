@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -19,10 +20,11 @@ from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.chunk_writer import shuffled_and_deflated
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.errors import FormatError, MemoryBlowOutError
+from ecogpipe.identity import read_identity, write_identity
 from ecogpipe.params import load_params
 from ecogpipe.progress import progress
 
-REVISION: int = 2
+REVISION: int = 3
 
 Samples = npt.NDArray[Any]
 
@@ -81,6 +83,7 @@ def scan(raw: Path, scan: Path) -> Path:
         _feed(recording, numbers, (digest, lines), label=f"scan {raw.parent.name}")
         lines.finish()
         file.attrs["sha256"] = digest.result()
+        write_identity(file, replace(read_identity(raw), signal=digest.result()))
         # Made by name, as HDF5 would write the time of day into a group that comes to be on the way to a dataset.
         group = file.create_group(NUMBERS)
         for name, values in metrics.in_units(numbers.result(), acquisition.slope, acquisition.intercept).items():
