@@ -9,6 +9,7 @@ import pytest
 
 from ecogpipe.errors import OutputError
 from ecogpipe.outputs import provenance, whole_file, whole_hdf5
+from ecogpipe.revisions import REVISIONS
 
 
 def test_atom1_an_output_appears_when_it_is_whole(tmp_path):
@@ -86,7 +87,7 @@ def test_a_full_disk_under_hdf5_gets_the_same_sentence(tmp_path):
 
 def test_prov1_what_made_an_output_is_named_by_relative_paths_and_hashes(tmp_path):
     (tmp_path / "in.txt").write_text("input")
-    made_of = provenance("step", 3, [tmp_path / "in.txt"], {"rate": 5}, tmp_path / "results")
+    made_of = provenance("scan", [tmp_path / "in.txt"], {"rate": 5}, tmp_path / "results")
     assert made_of["inputs"] == [
         {
             "name": "../in.txt",
@@ -94,5 +95,5 @@ def test_prov1_what_made_an_output_is_named_by_relative_paths_and_hashes(tmp_pat
             "sha256": "c96c6d5be8d08a12e7b5cdc1b207fa6b2430974c86803d8891675e76fd992c20",
         }
     ]
-    assert (made_of["step"], made_of["revision"], made_of["settings"]) == ("step", 3, {"rate": 5})
+    assert (made_of["step"], made_of["revision"], made_of["settings"]) == ("scan", REVISIONS["scan"], {"rate": 5})
     assert made_of["versions"]["h5py"] == h5py.__version__

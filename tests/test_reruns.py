@@ -3,6 +3,7 @@
 import copy
 import re
 import shutil
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import h5py
 import pytest
 import yaml
 
+from ecogpipe import open_recording
 from ecogpipe.recordings import read_recordings
 from ecogpipe.synthetic import SyntheticRecording
+from ecogpipe.verification import verify_recording
 from test_front_door import PAGE, SETTINGS
 from test_workflow import OURS, RATE, SET_UP, planned, row, run_snakemake, write_copied_and_linked, write_study
 
+DATA = Path(__file__).parent / "data"
 MIRROR = "mirrors.<name>."
 RULES_OF = {
     key: set(re.findall(r"`(\w+)`", cells.rpartition("|")[2]))
@@ -105,6 +109,56 @@ class TestConfig:
         ]
         assert len(used["recordings"]) == len(read_recordings(finished / "config" / "recordings.tsv"))
         assert str(finished) not in text
+
+
+class TestStudyOfAnOlderVersion:
+    """A small study as version 0.1.0 finished it; the raw files of one of its recordings are gone."""
+
+    @pytest.fixture
+    def older(self, tmp_path: Path) -> Path:
+        with tarfile.open(DATA / "study_of_0.1.0.tar.xz") as archive:
+            archive.extractall(tmp_path, filter="data")
+        return tmp_path / "study"
+
+    def test_its_results_open_and_verify(self, older: Path, caplog: pytest.LogCaptureFixture) -> None:
+        results = older / "results" / "s1" / "a"
+        for file in ("copied/raw.h5", "linked/raw.h5", "gone/gone_low.h5"):
+            with open_recording(results / file) as recording:
+                assert (recording.data.shape[0], len(recording.pos_edge)) == (12, 2)
+        assert "a version that did not say of which recording it is" in caplog.text
+        findings = [found for name in ("copied", "linked") for found in verify_recording(results / name, ["low"])]
+        assert [found for found in findings if found.is_fault] == []
+        assert len([found for found in findings if "was made by an older version, before this" in found.text]) == 14
+
+    def test_all_that_is_made_again_is_told_before_it_begins(self, older: Path) -> None:
+        told = run_snakemake(older, "--dry-run", by=OURS).stdout.partition("Building DAG")[0]
+        assert "Results of 3 recordings are made again, as an older version of ecogpipe made them" in told
+        for step in ("ingest", "scan", "map_channels", "mask_channels", "extract_events", "mirror", "qc"):
+            assert re.search(rf"^  {step} of 3 recordings, [\d.]+ MB: \w+", told, re.MULTILINE), step
+        assert re.search(r"^  report, [\d.]+ MB: .*\n  In all 0.51\d* MB are written anew", told, re.MULTILINE)
+
+    def test_a_copy_whose_originals_are_gone_stays_and_is_named_at_every_run(self, older: Path) -> None:
+        (older / "raw" / "c.tdms").unlink()
+        mask = older / "config" / "masks" / "s1" / "a.tsv"
+        mask.parent.mkdir(parents=True)
+        mask.write_text("recording\twhat\twhich\tkeep\treason\n*\tchannel\t5\tdrop\tloose\n")
+        kept = older / "results" / "s1" / "a" / "gone" / "raw.h5"
+        before = kept.read_bytes()
+        first, second = (run_snakemake(older, by=OURS) for _ in range(2))
+        named = "results/s1/a/gone/raw.h5: was made by an older version, before this change: "
+        assert first.returncode == second.returncode == 0
+        assert "ingest of 2 recordings" in first.stdout
+        assert "scan of 3 recordings" in first.stdout
+        assert "Nothing to be done" in second.stdout
+        assert "are made again" not in second.stdout
+        for run in (first, second):
+            assert re.search(rf"{named}.*it stays as it is, since raw/c.tdms is gone: put", run.stdout)
+        assert (kept.read_bytes(), mask.read_text().count("loose")) == (before, 1)
+        assert "raw.h5 was made by an older version, before" in (older / "results" / "report.html").read_text()
+        texts = [found.text for found in verify_recording(kept.parent, ["low"]) if found.path == kept]
+        assert any("was made by an older version, before this change: " in text for text in texts)
+        with open_recording(kept) as recording:
+            assert not recording.channel_mask[5]
 
 
 def last_lines(study: Path) -> list[str]:

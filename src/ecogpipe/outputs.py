@@ -23,6 +23,7 @@ import h5py
 
 from ecogpipe.digests import sha256_of_file
 from ecogpipe.errors import OutputError
+from ecogpipe.revisions import REVISIONS
 
 logger = logging.getLogger(__name__)
 
@@ -127,15 +128,13 @@ def _version(package: str) -> str:
     return importlib.metadata.version(package)
 
 
-def provenance(
-    step: str, revision: int, inputs: Sequence[Path], settings: Mapping[str, Any], relative_to: Path
-) -> dict[str, Any]:
+def provenance(step: str, inputs: Sequence[Path], settings: Mapping[str, Any], relative_to: Path) -> dict[str, Any]:
     """Describe what made an output: the step and its revision, the inputs, the settings, the versions.
 
     Parameters
     ----------
-    step, revision
-        Name of the step and its revision constant.
+    step
+        Name of the step.
     inputs
         Files that the step read; they are named relative to the output, so that a study folder can move.
     settings
@@ -145,7 +144,7 @@ def provenance(
     """
     return {
         "step": step,
-        "revision": revision,
+        "revision": REVISIONS[step],
         "inputs": [_describe_input(path, relative_to) for path in inputs],
         "settings": dict(settings),
         "versions": {"python": platform.python_version()} | {name: _version(name) for name in _VERSIONED},

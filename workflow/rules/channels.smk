@@ -21,7 +21,7 @@ rule map_channels:
         **asked_by("map_channels"),
     params:
         set_up=get_set_up,
-        revision=get_revision("map_channels"),
+        revision=REVISIONS["map_channels"],
     message:
         "Putting the channels of {wildcards.subject}/{wildcards.session}/{wildcards.recording} on their array."
     script:
@@ -46,7 +46,7 @@ rule mask_channels:
         **asked_by("mask_channels"),
     params:
         automatic=config["masks"]["automatic"],
-        revision=get_revision("mask_channels"),
+        revision=REVISIONS["mask_channels"],
     message:
         "Marking the bad channels of {wildcards.subject}/{wildcards.session}/{wildcards.recording}."
     script:
@@ -72,7 +72,7 @@ rule extract_events:
         settings=config["events"],
         lines=get_lines,
         mirrors=MIRROR_RATES,
-        revision=get_revision("extract_events"),
+        revision=REVISIONS["extract_events"],
     message:
         "Finding the trigger edges of {wildcards.subject}/{wildcards.session}/{wildcards.recording}."
     script:

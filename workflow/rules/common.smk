@@ -4,10 +4,8 @@ A mistake in them ends the run with one sentence, before any job. A recording wh
 job that fails says so.
 """
 
-import re
 import sys
 from functools import cache
-from importlib.resources import files as package_files
 from inspect import signature
 from pathlib import Path
 
@@ -18,6 +16,8 @@ from ecogpipe.electrodes.manual_masks import mask_files
 from ecogpipe.errors import EcogpipeError, nearest
 from ecogpipe.originals import find_missing
 from ecogpipe.recordings import Recording, check_masks, check_wirings, manual_mask_path, read_recordings
+from ecogpipe.reruns import describe, find_kept, find_reruns
+from ecogpipe.revisions import REVISIONS
 from ecogpipe.settings import check_config
 
 MASKS = Path("config", "masks")
@@ -51,6 +51,11 @@ MIRROR_RATES = {
 }
 MISSING = find_missing(RECORDINGS.values(), Path("results"), config["recordings"])
 PRESENT = [recording for name, recording in RECORDINGS.items() if name not in MISSING]
+if workflow.is_main_process:
+    for sentence in find_kept(PRESENT, Path("results")).values():
+        logger.warning(sentence)
+    for line in describe(find_reruns(PRESENT, Path("results"), config["mirrors"])):
+        logger.info(line)
 
 
 wildcard_constraints:
@@ -140,12 +145,6 @@ def get_lines(wildcards) -> dict:
         "bnc": [(line.column, line.kind, line.threshold) for line in recording.bnc],
         "bnc_numbering": recording.overrides.get("bnc_numbering", "absolute"),
     }
-
-
-def get_revision(step: str) -> int:
-    """Return a step's REVISION from its source: importing the steps would add seconds to every start."""
-    source = package_files("ecogpipe").joinpath("steps", f"{step}.py").read_text(encoding="utf-8")
-    return int(re.search(r"^REVISION\b.*= (\d+)$", source, re.MULTILINE)[1])
 
 
 def for_all_recordings(pattern: str) -> list[str]:

@@ -22,7 +22,7 @@ rule ingest:
         declared=get_acquisition,
         storage=config["storage"],
         parts=config["parts"],
-        revision=get_revision("ingest"),
+        revision=REVISIONS["ingest"],
     message:
         "Bringing the files of {wildcards.subject}/{wildcards.session}/{wildcards.recording} into one raw.h5."
     script:
@@ -45,7 +45,7 @@ rule scan:
     resources:
         **asked_by("scan"),
     params:
-        revision=get_revision("scan"),
+        revision=REVISIONS["scan"],
     message:
         "Reading every sample of {wildcards.subject}/{wildcards.session}/{wildcards.recording} once."
     script:

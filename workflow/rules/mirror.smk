@@ -23,7 +23,7 @@ rule mirror:
         **asked_by("mirror"),
     params:
         settings=lookup(dpath="mirrors/{mirror}", within=config),
-        revision=get_revision("mirror"),
+        revision=REVISIONS["mirror"],
     message:
         "Mirroring {wildcards.subject}/{wildcards.session}/{wildcards.recording} as {wildcards.mirror}."
     script:

@@ -31,7 +31,7 @@ rule qc:
     resources:
         **asked_by("qc"),
     params:
-        revision=get_revision("qc"),
+        revision=REVISIONS["qc"],
     message:
         "Drawing the quality page of {wildcards.subject}/{wildcards.session}/{wildcards.recording}, mirror {wildcards.mirror}."
     script:
@@ -60,7 +60,7 @@ rule report:
         **asked_by_report(),
     params:
         mirrors=list(config["mirrors"]),
-        revision=get_revision("report"),
+        revision=REVISIONS["report"],
     message:
         "Writing the report of the study."
     script:

@@ -20,7 +20,7 @@ rule run_config:
         runtime=of_study(10),
     params:
         used={"config": config, "recordings": [recording.as_row() for recording in RECORDINGS.values()]},
-        revision=get_revision("run_config"),
+        revision=REVISIONS["run_config"],
     message:
         "Writing down the settings and the recordings of the run."
     script:

@@ -23,8 +23,6 @@ from ecogpipe.tsv import read_tsv, write_tsv
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 3
-
 RISING, FALLING = "rising", "falling"
 
 _COLUMNS = ("line", "edge", "sample", "seconds", "fine_sample", "fine_seconds")
@@ -124,7 +122,7 @@ def extract_events(
         "mirror_ratios": ratios,
         KEY: identity.as_json(),
         "provenance": outputs.provenance(
-            "extract_events", REVISION, [scan, channels], settings | {"mirrors": ratios}, events.parent
+            "extract_events", [scan, channels], settings | {"mirrors": ratios}, events.parent
         ),
     }
     for column, line in found.items():

@@ -26,8 +26,6 @@ from ecogpipe.steps.segments import describe_gap, find_segments
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 3
-
 _COMPRESSIONS = ("none", "gzip")
 _CHUNK_BYTES = 2**20
 _ROW_BLOCKS = 8
@@ -104,7 +102,7 @@ def ingest(
         layout.write_acquisition(file, _joined_acquisition(headers, segments, grown))
         layout.write_segments(file, segments)
         write_identity(file, _identity(paths, headers))
-        layout.write_provenance(file, provenance("ingest", REVISION, paths, settings, raw.parent))
+        layout.write_provenance(file, provenance("ingest", paths, settings, raw.parent))
     return raw
 
 

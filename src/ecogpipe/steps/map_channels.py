@@ -17,8 +17,6 @@ from ecogpipe.outputs import provenance
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 2
-
 _DECLARABLE = ("gain", "pitch_mm", "bnc_numbering")
 """The overrides of a recording that this step uses."""
 
@@ -72,7 +70,7 @@ def map_channels(
     except WiringError as error:
         raise WiringError(f"{raw}: {error}") from error
     settings = {"daq": daq, "headstage": headstage, "electrode": electrode, "bnc": _described(bnc), "declared": used}
-    made_by = provenance("map_channels", REVISION, [raw], settings, channels.parent)
+    made_by = provenance("map_channels", [raw], settings, channels.parent)
     header = _header(wiring, used, table, lines) | {KEY: read_identity(raw).as_json(), "provenance": made_by}
     logger.info("%s: %d electrode channels on %d x %d sites", channels, len(table.chan_map), *table.grid)
     return write_channels(channels, replace(table, header=header))

@@ -28,8 +28,6 @@ from ecogpipe.steps.scan import CORRELATION, NUMBERS
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 3
-
 _NUMBERS = (
     "mean",
     "std",
@@ -125,7 +123,7 @@ def mask_channels(
         "diagnostics": _summarise_diagnostics(scanned, table),
         KEY: identity.as_json(),
         "signal_sha256": scanned.sha256,
-        "provenance": provenance("mask_channels", REVISION, inputs, settings, mask.parent),
+        "provenance": provenance("mask_channels", inputs, settings, mask.parent),
     }
     at_sites["neighbour_correlation"] = judged.neighbour_correlation
     decided = combine(table, fault_reasons(judged.faults, table.chan_map), decisions, at_sites, header)

@@ -27,8 +27,6 @@ from ecogpipe.signal.reference import LEAST_ACTIVE
 from ecogpipe.steps.mirror_engine import MirrorEngine
 from ecogpipe.steps.mirror_settings import MirrorSettings
 
-REVISION: int = 5
-
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
@@ -69,7 +67,7 @@ def mirror_recording(
         settling = wanted.settling_samples(new_rate)
         settled = {**asdict(wanted), **asdict(wanted.filter), "name": name, "ratio": ratio}
         del settled["filter"]
-        made_of = provenance("mirror", REVISION, inputs, settled, mirror.parent)
+        made_of = provenance("mirror", inputs, settled, mirror.parent)
         if masked is not None:
             made_of["signal_sha256"] = masked.header["signal_sha256"]
         with whole_hdf5(mirror) as file, flushed_early(file) as flush:

@@ -7,8 +7,6 @@ from ecogpipe.errors import FormatError
 
 logger = logging.getLogger(__name__)
 
-REVISION: int = 1
-
 
 def missing_files(sentences: Sequence[str]) -> None:
     """Say of each recording why it was left out.

@@ -28,8 +28,6 @@ from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
 from ecogpipe.steps.scan import read_numbers
 
-REVISION: int = 5
-
 N_WINDOWS = 8
 """Windows, spread over the recording, that spectra and the numbers of the mirror are taken from."""
 
@@ -81,7 +79,7 @@ def qc(
     """
     content = page_content(raw, channels, mask, scan, events, mirror, title=title)
     inputs = [raw, channels, mask, scan, events, mirror]
-    made_by = outputs.provenance("qc", REVISION, inputs, {"title": title}, page.parent)
+    made_by = outputs.provenance("qc", inputs, {"title": title}, page.parent)
     made_by[KEY] = check_one_recording(*inputs).as_json()
     with own_style(), outputs.whole_file(page) as part:
         save_page(content, part, {"Title": title, "provenance": outputs.to_json(made_by)})

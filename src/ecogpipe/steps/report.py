@@ -22,12 +22,11 @@ from ecogpipe.errors import SettingsError
 from ecogpipe.figures.array import mask_colours
 from ecogpipe.figures.page import read_captions, read_page
 from ecogpipe.identity import check_one_recording
+from ecogpipe.reruns import older_changes
 from ecogpipe.steps import descriptions
 from ecogpipe.steps.descriptions import MirrorFacts, read_mirror_facts
 from ecogpipe.steps.extract_events import EventsTable, read_events
 from ecogpipe.steps.scan import read_numbers
-
-REVISION: int = 5
 
 _PAGE_ENDING = "_qc.png"
 
@@ -97,9 +96,7 @@ def report(
             any_cost=any(result.cost.seconds for result in results),
             small=len(results) <= _SMALL,
             recordings=[_recording(result, page.parent, len(results) <= _SMALL) for result in results],
-            provenance=outputs.provenance(
-                "report", REVISION, inputs, {"title": title, "mirrors": list(mirrors)}, page.parent
-            ),
+            provenance=outputs.provenance("report", inputs, {"title": title, "mirrors": list(mirrors)}, page.parent),
         )
         part.write_text(text, encoding="utf-8")
     return page
@@ -118,6 +115,7 @@ class _Results:
             self.acquisition = layout.read_acquisition(file)
             self.n_samples = int(file.attrs["n_samples"])
         check_one_recording(*self.results())
+        self.older = older_changes("ingest", folder / "raw.h5") if (folder / "raw.h5").exists() else ""
         self.n_nonfinite = read_numbers(folder / "scan.h5")["n_nonfinite"]
 
     @cached_property
@@ -318,6 +316,8 @@ def _remarks(result: _Results) -> list[str]:
     remarks = [*result.acquisition.notes, *result.mask.notes, *descriptions.whole_lines_masked(result.mask)]
     if overrides:
         remarks.append(f"declared by hand, in place of what the files say: {overrides}")
+    if result.older:
+        remarks.append(f"raw.h5 was made by an older version, before this change: {result.older}")
     if by_hand:
         remarks.append(f"{by_hand} {'site is' if by_hand == 1 else 'sites are'} masked or kept by hand")
     if bad_samples:

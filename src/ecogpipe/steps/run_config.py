@@ -8,8 +8,6 @@ import yaml
 
 from ecogpipe.outputs import provenance, whole_file
 
-REVISION: int = 1
-
 _HEADING = "# The settings and the rows of the recordings table that the last run made these results with.\n"
 
 
@@ -30,7 +28,7 @@ def run_config(config: Mapping[str, Any], recordings: Sequence[Mapping[str, Any]
     Path
         `output`.
     """
-    made_by = provenance("run_config", REVISION, [], {}, output.parent)
+    made_by = provenance("run_config", [], {}, output.parent)
     text = yaml.safe_dump(
         {"config": dict(config), "recordings": [dict(row) for row in recordings], "versions": made_by["versions"]},
         sort_keys=False,

@@ -24,8 +24,6 @@ from ecogpipe.identity import read_identity, write_identity
 from ecogpipe.params import load_params
 from ecogpipe.progress import progress
 
-REVISION: int = 3
-
 Samples = npt.NDArray[Any]
 
 NUMBERS = "channels"
@@ -92,7 +90,7 @@ def scan(raw: Path, scan: Path) -> Path:
         file[CORRELATION] = numbers.correlation.result()
         file[CORRELATION].attrs["n_changes"] = n_changes
         inputs = [raw, *(part.path for part in recording.parts if part.path.resolve() != raw.resolve())]
-        layout.write_provenance(file, outputs.provenance("scan", REVISION, inputs, {}, scan.parent))
+        layout.write_provenance(file, outputs.provenance("scan", inputs, {}, scan.parent))
     return scan
 
 
