@@ -17,6 +17,7 @@ Each message says what was found, why it cannot work, and what to do. It is one 
 be the last line of a log.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -67,6 +68,17 @@ class StudyBusyError(EcogpipeError, RuntimeError):
 
 class OutputError(EcogpipeError, OSError):
     """An output could not be written whole."""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what a dependency says of an error, or its kind where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def error_number(error: OSError | RuntimeError) -> int | None:
+    """Return the number of an error of the operating system, which HDF5 puts into its text."""
+    inside = re.search(r"errno = (\d+)", str(error))
+    return int(inside[1]) if inside else getattr(error, "errno", None)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 import h5py
 
 from ecogpipe.digests import sha256_of_file
-from ecogpipe.errors import OutputError
+from ecogpipe.errors import OutputError, error_number
 from ecogpipe.revisions import REVISIONS
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         part.replace(path)
         _flush(path.parent)
     except (OSError, RuntimeError) as error:
-        number = _error_number(error)
+        number = error_number(error)
         if number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) and not isinstance(error, OutputError):
             raise OutputError(
                 f"{path}: could not be written ({os.strerror(number)}); make room or choose another folder, "
@@ -178,12 +178,6 @@ def _describe_input(path: Path, relative_to: Path) -> dict[str, Any]:
     if size <= _HASHED_UP_TO:
         described["sha256"] = sha256_of_file(path)
     return described
-
-
-def _error_number(error: OSError | RuntimeError) -> int | None:
-    """Return the number of an error of the operating system, which HDF5 puts into its text."""
-    inside = re.search(r"errno = (\d+)", str(error))
-    return int(inside[1]) if inside else getattr(error, "errno", None)
 
 
 def _flush(path: Path) -> None:

@@ -118,7 +118,7 @@ def _checked_identity(path: Path) -> Iterator[Finding]:
 def _check_raw(path: Path) -> Iterator[Finding]:
     made_by = read_provenance(path)
     yield from _check_inputs(path, made_by)
-    files = [_file_of(path, described) for described in made_by["inputs"]]
+    files = [_file_of(path, described) for described in made_by["inputs"] if "source_of" not in described]
     if not all(file.exists() for file in files):
         return
     with open_raw(path) as recording:

@@ -9,9 +9,8 @@ import numpy as np
 
 from ecogpipe.cli.commands import print_columns, print_grid
 from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, named_wirings, passthru_wiring
-from ecogpipe.errors import EcogpipeError, FormatError, WiringError
+from ecogpipe.errors import EcogpipeError, FormatError, WiringError, first_line
 from ecogpipe.formats import Header, read_header
-from ecogpipe.formats.header import first_line
 from ecogpipe.recordings import CHANNEL_OVERRIDES, parse_overrides
 
 _LONGEST, _MOST = 100, 60

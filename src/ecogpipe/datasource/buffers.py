@@ -33,7 +33,8 @@ from ecogpipe.datasource.slicing import (
     spans,
     split_window,
 )
-from ecogpipe.errors import FormatError
+from ecogpipe.datasource.storage import check_filters, find_sources
+from ecogpipe.errors import FormatError, error_number, first_line
 from ecogpipe.params import load_params
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -129,6 +130,9 @@ class HDF5Buffer(Buffer):
             raise FormatError(
                 f"{dataset.file.filename}: {dataset.name} has shape {dataset.shape}; signals need two axes."
             )
+        check_filters(dataset)
+        if dataset.is_virtual or dataset.external:
+            find_sources(dataset)
         self._dataset = dataset
         self._own_file: h5py.File | None = None
         self._remove: weakref.finalize[..., HDF5Buffer] | None = None
@@ -231,10 +235,16 @@ class HDF5Buffer(Buffer):
                 reader.read(windows, out)
                 return
         key = tuple(slice(start, stop) for start, stop in windows)
-        if out.flags.c_contiguous:
-            self._dataset.read_direct(out, key)
-        else:
-            out[...] = self._dataset[key]
+        try:
+            if out.flags.c_contiguous:
+                self._dataset.read_direct(out, key)
+            else:
+                out[...] = self._dataset[key]
+        except OSError as error:
+            raise FormatError(
+                f"{self.filename}: samples {_words(windows)} of {self._dataset.name} cannot be read "
+                f"({first_line(error)}); the file is damaged there, get it again from where it was recorded."
+            ) from error
 
     def _pieces(self, axes: Sequence[KeptAxis]) -> Iterator[tuple[Span, Span]]:
         """Windows that hold what `axes` select; cut along the longer axis unless they can be read in place."""
@@ -327,7 +337,34 @@ def open_hdf5(path: str | Path, writeable: bool = False) -> h5py.File:
                 f"{path}: is open in this program already, with another setting of locks; close it there, hand the "
                 "open file over, or open it with h5py.File(path, 'r', locking=False)."
             ) from error
-        raise FormatError(f"{path}: cannot be opened as HDF5; it is damaged, or of another format.") from error
+        raise FormatError(f"{path}: {_why_not_opened(error)}") from error
+
+
+def _why_not_opened(error: OSError) -> str:
+    """Say in words why HDF5 cannot open a file, and what to do."""
+    said, number = str(error), error_number(error)
+    if "h5clear" in said or "already open for write" in said or "consistency flag" in said:
+        return (
+            "was not closed by the program that wrote it, or is still open there; close that program, or where it has "
+            "ended, mark the file as closed with `h5clear -s <file>` and look whether all samples are in it."
+        )
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "cannot be opened, as too many files are open; raise the limit (`ulimit -n`), or close others."
+    if number in (errno.EACCES, errno.EPERM):
+        return "may not be read (permission denied); ask its owner for the permission to read it."
+    if number == errno.EISDIR:
+        return "is a folder; name the file of the recording."
+    if "truncated file" in said:
+        return "is truncated: it ends before its HDF5 structure says; get it again from where it was recorded."
+    if "signature not found" in said:
+        return "is no HDF5 file; name the file of the recording."
+    return (
+        f"cannot be opened as HDF5 ({first_line(error)}); if other programs cannot either, it is damaged: get it again."
+    )
+
+
+def _words(windows: tuple[Window, Window]) -> str:
+    return " x ".join(f"{start} to {stop - 1}" for start, stop in windows)
 
 
 def _pick(raw: Array, rows: Span, columns: Span, out: Array) -> None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ecogpipe.datasource.chunk_index import ChunkIndex, Offset, StoredChunk
 from ecogpipe.datasource.slicing import Window
+from ecogpipe.datasource.storage import is_as_in_memory
 from ecogpipe.errors import FormatError
 from ecogpipe.params import load_params
 from ecogpipe.threads import Each, Threads, one_by_one
@@ -39,6 +40,7 @@ def decodes(dataset: h5py.Dataset) -> bool:
         and dataset.chunks is not None
         and dataset.dtype.kind in "iuf"
         and filters in ([], [_GZIP], [_SHUFFLE, _GZIP])
+        and is_as_in_memory(dataset)
     )
 
 

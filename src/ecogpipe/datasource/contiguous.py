@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.datasource.slicing import IntArray, Window
+from ecogpipe.datasource.storage import is_as_in_memory
 from ecogpipe.errors import FormatError
 from ecogpipe.params import load_params
 
@@ -28,6 +29,7 @@ def lies_in_one_piece(dataset: h5py.Dataset) -> bool:
         and dataset.external is None
         and dataset.chunks is None
         and dataset.id.get_offset() is not None
+        and is_as_in_memory(dataset)
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.datasource.binder import BufferBinder
-from ecogpipe.datasource.buffers import Buffer, HDF5Buffer, open_hdf5
+from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe.datasource.in_turn import open_parts
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.read_ahead import read_ahead
 from ecogpipe.datasource.windows import Made, Work, in_windows, window_borders
@@ -153,7 +154,7 @@ def open_raw(path: str | Path, **settings: Any) -> RawRecording:
         parts = signal_parts(file)
         segments = read_segments(file) if SEGMENTS in file else None
     _check_parts(path, parts)
-    buffers: list[Buffer] = [HDF5Buffer.open(part.path, part.dataset) for part in parts]
+    buffers = open_parts([(part.path, part.dataset) for part in parts])
     time_first = parts[0].time_first
     buffer = buffers[0] if len(buffers) == 1 else BufferBinder(buffers, axis=0 if time_first else 1)
     source = MappedSource(buffer, transpose=time_first, **settings)

@@ -3,10 +3,10 @@
 They are linked, unless they are still multiplexed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ import numpy.typing as npt
 
 from ecogpipe import layout
 from ecogpipe.datasource.buffers import HDF5Buffer, open_hdf5
-from ecogpipe.errors import EcogpipeError, FormatError, SettingsError
+from ecogpipe.datasource.storage import check_filters, find_sources, unwritten_note
+from ecogpipe.errors import EcogpipeError, FormatError, SettingsError, first_line
 from ecogpipe.formats.acquisition import Found, settle
-from ecogpipe.formats.header import Header, first_line
-from ecogpipe.formats.multiplexed import take_lines
-from ecogpipe.formats.variables import find_signals, plain
+from ecogpipe.formats.hdf5_variables import HDF5Variables
+from ecogpipe.formats.header import Header
+from ecogpipe.formats.multiplexed import Lines, take_lines
+from ecogpipe.formats.variables import find_signals
 from ecogpipe.layout import Part
 
-_MATLAB_CLASS = "MATLAB_class"
 _COUNTS_OF_RATE = ("sampling_rate", "sampling_interval", "oversampling", "n_rows")
 
 
@@ -38,28 +39,44 @@ def read_hdf5(path: Path, declared: Mapping[str, Any]) -> Header:
     with _open(path) as file:
         if "ecogpipe_format" in file.attrs:
             return _read_canonical(path, file, declared)
-        variables = _HDF5Variables(path, file)
+        variables = HDF5Variables(path, file)
         signals = find_signals(variables, declared)
-        kind, dtype = "Matlab v7.3" if variables.reversed else "HDF5", file[signals.variable].dtype
-        part = Part(path, signals.variable, time_first=signals.channels_first == variables.reversed)
-        if signals.layout == "A":
-            return Header(path, kind, signals.acquisition, signals.n_values, dtype, parts=(part,))
-        lines = _StoredLines(part, signals.n_lines, signals.n_values, dtype.newbyteorder("="))
-        return take_lines(kind, signals.layout, lines, signals.acquisition, declared)
+        kind, datasets = "Matlab v7.3" if variables.reversed else "HDF5", variables.datasets(signals.variable)
+        sources = _sources(path, [file[name] for name in datasets], signals.acquisition.notes)
+        first = file[datasets[0]]
+        shape = signals.n_lines, signals.n_values
+        if len(datasets) > 1 or first.ndim != 2:
+            is_transposed = first.ndim > 2 and signals.channels_first == variables.reversed
+            lines: Lines = _SqueezedLines(path, datasets, *shape, first.dtype.newbyteorder("="), is_transposed)
+        else:
+            part = Part(path, signals.variable, time_first=signals.channels_first == variables.reversed)
+            if signals.layout == "A":
+                return Header(path, kind, signals.acquisition, shape[1], first.dtype, parts=(part,), sources=sources)
+            lines = _StoredLines(path, part, *shape, first.dtype.newbyteorder("="))
+        header = take_lines(kind, signals.layout, lines, signals.acquisition, declared)
+        return replace(header, sources=sources)
+
+
+def _sources(path: Path, datasets: Sequence[h5py.Dataset], notes: list[str]) -> tuple[Path, ...]:
+    """Look at what a file holds of its signals: return the other files that do, and note what was never written."""
+    found: list[Path] = []
+    for dataset in datasets:
+        check_filters(dataset)
+        here = Path(dataset.file.filename)
+        found += [*([] if here.samefile(path) else [here]), *find_sources(dataset)]
+        notes += filter(None, [unwritten_note(dataset)])
+    return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
 class _StoredLines:
-    """Analog lines in a dataset, read block by block."""
+    """Analog lines in a dataset of two axes, read block by block."""
 
+    path: Path
     part: Part
     n_lines: int
     n_values: int
     dtype: np.dtype[Any]
-
-    @property
-    def path(self) -> Path:
-        return self.part.path
 
     def blocks(self, n_values: int, stop: int, start: int = 0) -> Iterator[npt.NDArray[Any]]:
         with _naming_damage(self.path), closing(HDF5Buffer.open(self.path, self.part.dataset)) as buffer:
@@ -67,6 +84,34 @@ class _StoredLines:
                 times = slice(first, min(first + n_values, stop))
                 block = buffer[times].T if self.part.time_first else buffer[:, times]
                 yield block.astype(self.dtype, copy=False)
+
+
+@dataclass(frozen=True)
+class _SqueezedLines:
+    """Lines in several datasets, one each, or in one whose other axes are of length 1, read block by block."""
+
+    path: Path
+    datasets: Sequence[str]
+    n_lines: int
+    n_values: int
+    dtype: np.dtype[Any]
+    is_transposed: bool
+
+    def blocks(self, n_values: int, stop: int, start: int = 0) -> Iterator[npt.NDArray[Any]]:
+        with _open(self.path) as file:
+            for first in range(start, stop, n_values):
+                times = slice(first, min(first + n_values, stop))
+                pieces = [self._piece(file[name], times) for name in self.datasets]
+                yield np.concatenate(pieces).astype(self.dtype, copy=False)
+
+    def _piece(self, dataset: h5py.Dataset, times: slice) -> npt.NDArray[Any]:
+        """Read some samples of a dataset, (lines, time)."""
+        longer = [axis for axis, length in enumerate(dataset.shape) if length != 1] or [0]
+        time_axis = longer[0] if self.is_transposed else longer[-1]
+        key = tuple(times if axis == time_axis else slice(None) for axis in range(dataset.ndim))
+        values = dataset[key]
+        lines = np.moveaxis(values, time_axis, -1)
+        return np.asarray(lines.reshape(-1, lines.shape[-1]))
 
 
 @contextmanager
@@ -78,14 +123,19 @@ def _open(path: Path) -> Iterator[h5py.File]:
 
 @contextmanager
 def _naming_damage(path: Path) -> Iterator[None]:
-    """Say in one sentence that a file is damaged: h5py then raises errors of many kinds."""
+    """Say in one sentence what cannot be read of a file: h5py raises errors of many kinds where it is damaged."""
     try:
         yield
     except EcogpipeError:
         raise
-    except Exception as error:
+    except (OSError, RuntimeError, KeyError) as error:
         raise FormatError(
             f"{path}: its HDF5 structure cannot be read ({first_line(error)}); the file is damaged, get it again."
+        ) from error
+    except Exception as error:
+        raise FormatError(
+            f"{path}: holds something that cannot be read ({first_line(error)}); copy the signals and what belongs to "
+            "them into a new file."
         ) from error
 
 
@@ -151,55 +201,3 @@ def _length_and_dtype(part: Part) -> tuple[int, np.dtype[Any]]:
     with open_hdf5(part.path) as file:
         dataset = file[part.dataset]
         return dataset.shape[0 if part.time_first else 1], dataset.dtype
-
-
-class _HDF5Variables:
-    """The datasets of an open file; Matlab's have their axes reversed on disk."""
-
-    def __init__(self, path: Path, file: h5py.File) -> None:
-        self.path, self._file = path, file
-        self.reversed = any(_MATLAB_CLASS in item.attrs for item in file.values() if item is not None)
-
-    def names(self) -> list[str]:
-        return list(self._file)
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return self._shapes
-
-    @cached_property
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {}
-
-        def note(name: str, item: h5py.HLObject) -> None:
-            if isinstance(item, h5py.Dataset) and item.shape is not None and _is_numbers(item) and name[0] != "#":
-                shapes[name] = item.shape[::-1] if self.reversed else item.shape
-
-        self._file.visititems(note)
-        return shapes
-
-    def values(self, name: str) -> npt.NDArray[Any]:
-        return np.asarray(self._file[name][()])
-
-    def info(self) -> dict[str, Any]:
-        group = self._file.get(layout.INFO)
-        if not isinstance(group, h5py.Group):
-            return {}
-        return {name: _plain_info(item) for name, item in group.items() if isinstance(item, h5py.Dataset)}
-
-
-def _is_numbers(dataset: h5py.Dataset) -> bool:
-    named_otherwise = _matlab_class(dataset) in ("char", "cell", "struct") or dataset.attrs.get("MATLAB_empty")
-    return dataset.dtype.kind in "fiu" and not named_otherwise
-
-
-def _matlab_class(dataset: h5py.Dataset) -> str:
-    name = dataset.attrs.get(_MATLAB_CLASS, "")
-    return name.decode() if isinstance(name, bytes) else str(name)
-
-
-def _plain_info(dataset: h5py.Dataset) -> Any:
-    if h5py.check_string_dtype(dataset.dtype):
-        return str(dataset.asstr()[()])
-    if _matlab_class(dataset) == "char":
-        return np.asarray(dataset[()]).astype("<u2").tobytes().decode("utf-16-le", errors="replace")
-    return plain(np.asarray(dataset[()])) if _is_numbers(dataset) else ""

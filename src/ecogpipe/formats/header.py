@@ -41,6 +41,8 @@ class Header:
         Where they must be copied: takes a number of frames, yields blocks of that many.
     loaded_bytes : int
         Size of the array that is loaded whole before there is a first block; 0 where blocks are read one by one.
+    sources : tuple of Path
+        Other files that hold samples of this one.
     """
 
     path: Path
@@ -52,11 +54,7 @@ class Header:
     read_blocks: BlockReader | None = None
     segments: tuple[Segment, ...] = ()
     loaded_bytes: int = 0
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what a dependency says of an error, or its kind where it says nothing."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    sources: tuple[Path, ...] = ()
 
 
 class Reader(Protocol):

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
-from ecogpipe.errors import EcogpipeError, FormatError
-from ecogpipe.formats.header import first_line
+from ecogpipe.errors import EcogpipeError, FormatError, first_line
 
 Arrays = dict[str, npt.NDArray[Any]]
 

@@ -5,7 +5,7 @@ Version 7.3 is HDF5, and read by `ecogpipe.formats.hdf5`.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,20 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
-from ecogpipe.errors import EcogpipeError, FormatError, MemoryBlowOutError
-from ecogpipe.formats.header import Header, first_line
+from ecogpipe.errors import EcogpipeError, FormatError, MemoryBlowOutError, first_line
+from ecogpipe.formats.header import Header
 from ecogpipe.formats.multiplexed import take_lines
-from ecogpipe.formats.variables import Signals, find_signals, plain
-from ecogpipe.layout import INFO
+from ecogpipe.formats.stated import Stated
+from ecogpipe.formats.variables import Signals, bounded, find_signals, plain
+from ecogpipe.layout import DATA, INFO
 from ecogpipe.params import load_params
 
 _DTYPES = {"double": "f8", "single": "f4"} | {
     f"{sign}int{bits}": f"{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
+_CLASSES = {dtype: name for name, dtype in _DTYPES.items()}
 _COPIES_WHILE_LOADING = 2
-_SMALL_BYTES = 1_000_000
+_SMALL_BYTES = 100_000
 
 
 def read_matlab5(path: Path, declared: Mapping[str, Any]) -> Header:
@@ -40,7 +42,7 @@ def read_matlab5(path: Path, declared: Mapping[str, Any]) -> Header:
     variables = _MatlabVariables(path)
     signals = find_signals(variables, declared)
     dtype = variables.dtype(signals.variable)
-    shape = variables.shapes()[signals.variable]
+    shape = signals.shape
     needed = _COPIES_WHILE_LOADING * shape[0] * shape[1] * dtype.itemsize
     limit = load_params().memory_limit
     if needed > limit:
@@ -76,7 +78,7 @@ class _LoadedLines:
         return self.variables.dtype(self.signals.variable)
 
     def blocks(self, n_values: int, stop: int, start: int = 0) -> Iterator[npt.NDArray[Any]]:
-        values = self.variables.values(self.signals.variable)
+        values = self.variables.values(self.signals.variable).reshape(self.signals.shape)
         lines = values if self.signals.channels_first else values.T
         for first in range(start, stop, n_values):
             yield np.ascontiguousarray(lines[:, first : min(first + n_values, stop)])
@@ -96,6 +98,10 @@ def _plain_fields(struct: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + name, plain(values)
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
 class _MatlabVariables:
     """The variables of a file that SciPy reads."""
 
@@ -104,8 +110,28 @@ class _MatlabVariables:
 
     @cached_property
     def _kinds(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Shape and class of each variable, and of the fields of structs as 'struct/field'."""
         found: list[tuple[str, tuple[int, ...], str]] = self._call(scipy.io.whosmat)
-        return {name: (shape, kind) for name, shape, kind in found}
+        kinds = {name: (shape, kind) for name, shape, kind in found}
+        structs = [name for name, (shape, kind) in kinds.items() if kind == "struct" and shape == (1, 1)]
+        if DATA in kinds or _COPIES_WHILE_LOADING * self.path.stat().st_size > load_params().memory_limit:
+            return kinds
+        fields = {f"{name}/{field}": values for name in structs for field, values in self._fields(name).items()}
+        return kinds | {name: (values.shape, _CLASSES[values.dtype.str[1:]]) for name, values in fields.items()}
+
+    def _fields(self, struct: str) -> dict[str, npt.NDArray[Any]]:
+        """Load the fields of a struct that are arrays of real numbers."""
+        loaded = self._call(scipy.io.loadmat, variable_names=[struct])[struct]
+        fields = {name: loaded[name].reshape(-1)[0] for name in loaded.dtype.names or ()}
+        return {
+            name: values.astype(values.dtype.newbyteorder("="), copy=False)
+            for name, values in fields.items()
+            if isinstance(values, np.ndarray) and values.dtype.str[1:] in _CLASSES
+        }
+
+    def stated(self, name: str) -> Stated:
+        """Return nothing: these files have no attributes."""
+        return Stated()
 
     def names(self) -> list[str]:
         return list(self._kinds)
@@ -118,6 +144,9 @@ class _MatlabVariables:
         return np.dtype(_DTYPES[self._kinds[name][1]])
 
     def values(self, name: str) -> npt.NDArray[Any]:
+        struct, _, field = name.partition("/")
+        if field:
+            return self._fields(struct)[field]
         values = np.asarray(self._call(scipy.io.loadmat, variable_names=[name])[name])
         if values.shape != self._kinds[name][0] or values.dtype.kind == "c":
             raise FormatError(f"{self.path}: {name} is no array of real numbers; name another variable.")
@@ -127,7 +156,8 @@ class _MatlabVariables:
         if self._kinds.get(INFO, ((), ""))[1] != "struct":
             return {}
         loaded = self._call(scipy.io.loadmat, variable_names=[INFO], squeeze_me=True, struct_as_record=False)[INFO]
-        return dict(_plain_fields(loaded))
+        return bounded({name: partial(str if isinstance(value, str) else _same, value)
+                        for name, value in _plain_fields(loaded)})  # fmt: skip
 
     def _call(self, function: Any, **options: Any) -> Any:
         """Call SciPy, whose parser raises errors of many kinds for a damaged file."""

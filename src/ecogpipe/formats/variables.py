@@ -4,8 +4,8 @@ The names of the acquisition values are those that the lab's converters write: F
 numChan, and what is in ``info``.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,8 +15,12 @@ import numpy.typing as npt
 from ecogpipe.errors import FormatError, nearest
 from ecogpipe.formats.acquisition import Found, number, number_or_none, rate_of_interval, settle, whole
 from ecogpipe.formats.multiplexed import LabLayout, advice_on_counts, describe_counts, layouts_by_count
+from ecogpipe.formats.stated import Stated, contradictions
 from ecogpipe.layout import CHANNELS_BY_TIME, DATA, TIME_BY_CHANNELS, Acquisition
 from ecogpipe.signal.rates import exact_rate
+
+MOST_INFO_BYTES = 100_000
+"""Of what a file says of itself beside the signals."""
 
 _REORDERED = "ELECTRODE"
 _LISTED_AT_MOST = 12
@@ -28,7 +32,13 @@ class Variables(Protocol):
     path: Path
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of every array of real numbers, by name."""
+        """Return the shape of every array of real numbers, by name.
+
+        Of a group of vectors of one length and dtype, a channel each, it is that of the array which they make.
+        """
+
+    def stated(self, name: str) -> Stated:
+        """Return what the attributes of an array of signals say."""
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return a small array."""
@@ -50,8 +60,10 @@ class Signals:
         Its name.
     acquisition : Acquisition
         How it was acquired.
+    shape : tuple of int
+        Lengths of its two axes, those of length 1 left out where there are more.
     n_lines, n_values : int
-        Lengths of its axes: the channels or analog lines that it holds, and the samples of each.
+        The channels or analog lines that it holds, and the samples of each.
     channels_first : bool
         Whether the first axis is that of the channels or lines.
     layout : {'A', 'B', 'C'}
@@ -60,6 +72,7 @@ class Signals:
 
     variable: str
     acquisition: Acquisition
+    shape: tuple[int, int]
     n_lines: int
     n_values: int
     channels_first: bool
@@ -76,8 +89,8 @@ def find_signals(variables: Variables, declared: Mapping[str, Any]) -> Signals:
     """
     shapes = variables.shapes()
     variable = _choose(variables, shapes, declared.get("variable"))
-    shape = shapes[variable]
-    found = _found(variables, f"{variable} ({_times(shape)})", declared)
+    shape = _two_axes(shapes[variable])
+    found = _found(variables, variable, f"{variable} ({_times(shapes[variable])})", declared)
     acquisition = settle(variables.path, found, declared, _declared_rate(variables, declared))
     layouts = layouts_by_count(acquisition, declared)
     described = f"{variables.path}: {variable} is {_times(shape)}, and {describe_counts(acquisition, declared)}"
@@ -85,7 +98,25 @@ def find_signals(variables: Variables, declared: Mapping[str, Any]) -> Signals:
     n_lines, n_values = shape if channels_first else shape[::-1]
     if not n_values:
         raise FormatError(f"{variables.path}: {variable} holds no samples; record or copy it again.")
-    return Signals(variable, acquisition, n_lines, n_values, channels_first, layouts[n_lines])
+    return Signals(variable, acquisition, shape, n_lines, n_values, channels_first, layouts[n_lines])
+
+
+def bounded(info: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """Return what ``info`` holds, as long as it is not too much to keep; what is left out is named in its place."""
+    kept: dict[str, Any] = {}
+    n_chars = 0
+    for name, read in info.items():
+        value = read() if n_chars <= MOST_INFO_BYTES else "left out, as info holds more than is kept"
+        if isinstance(value, str) and len(value) > MOST_INFO_BYTES:
+            value = left_out((len(value),), len(value))
+        n_chars += len(str(value))
+        kept[name] = value
+    return kept
+
+
+def left_out(shape: Sequence[int], n_bytes: int) -> str:
+    """Say that a value of ``info`` is not kept, as it is too large."""
+    return f"left out: {_times(tuple(shape))} values, {n_bytes} bytes, where {MOST_INFO_BYTES} are kept"
 
 
 def plain(values: npt.NDArray[Any]) -> Any:
@@ -95,7 +126,9 @@ def plain(values: npt.NDArray[Any]) -> Any:
 
 def _choose(variables: Variables, shapes: Mapping[str, tuple[int, ...]], declared: str | None) -> str:
     name = DATA if declared is None else declared
-    if len(shapes.get(name, ())) == 2:
+    if name not in shapes and name.replace(".", "/") in shapes:
+        name = name.replace(".", "/")
+    if _is_signals(shapes.get(name, ())):
         return name
     path, offer = variables.path, _offer(shapes)
     if name in shapes:
@@ -107,12 +140,31 @@ def _choose(variables: Variables, shapes: Mapping[str, tuple[int, ...]], declare
 
 
 def _offer(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    arrays = [f"{name} ({_times(shape)})" for name, shape in shapes.items() if len(shape) == 2 and max(shape) > 1]
+    arrays = [f"{name} ({_times(shape)})" for name, shape in shapes.items() if _is_signals(shape) and max(shape) > 1]
     if not arrays:
         return "it holds no array of numbers that could be signals, name another file."
     return (
         f"it holds {', '.join(arrays[:_LISTED_AT_MOST])}; declare 'variable: <name>' in the overrides of the recording."
     )
+
+
+def _is_signals(shape: tuple[int, ...]) -> bool:
+    """Whether an array has two axes, or no more than two that are longer than 1."""
+    return len(shape) in (1, 2) or (len(shape) > 2 and sum(length != 1 for length in shape) <= 2)
+
+
+def _two_axes(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the two axes of an array of signals; a single one is that of time.
+
+    Examples
+    --------
+    >>> _two_axes((1, 16, 5000)), _two_axes((5000,)), _two_axes((1, 5000))
+    ((16, 5000), (1, 5000), (1, 5000))
+    """
+    if len(shape) == 2:
+        return shape[0], shape[1]
+    first, *others = [length for length in shape if length != 1] or [1]
+    return (first, others[0]) if others else (1, first)
 
 
 def _times(shape: tuple[int, ...]) -> str:
@@ -143,7 +195,7 @@ def _declared_rate(variables: Variables, declared: Mapping[str, Any]) -> Fractio
     return None
 
 
-def _found(variables: Variables, holds: str, declared: Mapping[str, Any]) -> Found:
+def _found(variables: Variables, variable: str, holds: str, declared: Mapping[str, Any]) -> Found:
     path, known = variables.path, variables.shapes()
     counts: dict[str, Any] = {
         name: whole(path, key, _scalar(variables, key))
@@ -161,8 +213,13 @@ def _found(variables: Variables, holds: str, declared: Mapping[str, Any]) -> Fou
     notes = []
     if _REORDERED in variables.names():
         notes.append(f"holds a variable {_REORDERED}: its columns were reordered off-line, so check the channel map")
-    units = "V" if "numRow" in known and "sampRate" in known else None
-    return Found(holds, **rates, **counts, units=units, info=variables.info(), notes=notes)
+    stated = variables.stated(variable)
+    notes += [*contradictions(path, stated, declared, rates.get("rate")), *stated.notes]
+    if not rates and stated.rate is not None:
+        rates["rate"] = stated.rate
+    units = stated.units or ("V" if "numRow" in known and "sampRate" in known else None)
+    found = Found(holds, **rates, **counts, units=units, info=variables.info(), notes=notes)
+    return replace(found, slope=stated.slope, intercept=stated.intercept)
 
 
 def _channels_first(described: str, shape: tuple[int, ...], counts: Sequence[int], declared: Mapping[str, Any]) -> bool:

@@ -102,8 +102,19 @@ def ingest(
         layout.write_acquisition(file, _joined_acquisition(headers, segments, grown))
         layout.write_segments(file, segments)
         write_identity(file, _identity(paths, headers))
-        layout.write_provenance(file, provenance("ingest", paths, settings, raw.parent))
+        layout.write_provenance(file, _made_by(paths, headers, settings, raw.parent))
     return raw
+
+
+def _made_by(
+    paths: Sequence[Path], headers: Sequence[Header], settings: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Describe what made raw.h5; among its inputs, those that its files take samples from say of which they are."""
+    made_by = provenance("ingest", paths, settings, folder)
+    sources = {source: header.path.name for header in headers for source in header.sources}
+    described = provenance("ingest", list(sources), {}, folder)["inputs"]
+    made_by["inputs"] += [entry | {"source_of": name} for entry, name in zip(described, sources.values(), strict=True)]
+    return made_by
 
 
 def _identity(paths: Sequence[Path], headers: Sequence[Header]) -> Identity:
