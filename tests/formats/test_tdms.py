@@ -410,10 +410,10 @@ class TestDamage:
         with pytest.raises(FormatError, match=r"differ in length \(7 of 5 samples, 1 of 6 samples\)"):
             read_header(write(content))
 
-    def test_channels_of_different_dtypes_are_refused(self, write):
-        objects = [tdms_object(channel_path(c), plain_index("f4" if c else "f8", 5)) for c in range(8)]
-        content = head() + segment(objects, bytes(5 * 36))
-        with pytest.raises(FormatError, match=r"differ in dtype \(1 of float64, 7 of float32\)"):
+    def test_channels_of_dtypes_that_none_holds_exactly_are_refused(self, write):
+        objects = [tdms_object(channel_path(c), plain_index("i8" if c else "f8", 5)) for c in range(8)]
+        content = head() + segment(objects, bytes(5 * 64))
+        with pytest.raises(FormatError, match=r"differ in dtype \(1 of float64, 7 of int64\), and no dtype holds all"):
             read_header(write(content))
 
     def test_a_channel_that_changes_its_type_is_refused(self, write):

@@ -21,6 +21,7 @@ from ecogpipe.revisions import REVISIONS
 from ecogpipe.settings import check_config
 
 MASKS = Path("config", "masks")
+IS_COPIED = {"skip_seconds", "crop_end_seconds"}
 WIRINGS = Path("config", "wiring")
 WIRING_TABLES = sorted(str(table) for table in WIRINGS.glob("*.y*ml"))
 
@@ -100,8 +101,7 @@ def get_linked_files(wildcards) -> list[str]:
     An HDF5 file counts as one even if it is still multiplexed, so that raw.h5 holds a copy of it: to open all of them
     would double the time of a start.
     """
-    is_copied = "skip_seconds" in get_recording(wildcards).overrides
-    return [] if is_copied else [file for file in get_files(wildcards) if is_hdf5(file)]
+    return [] if IS_COPIED & get_recording(wildcards).overrides.keys() else [file for file in get_files(wildcards) if is_hdf5(file)]
 
 
 @signed

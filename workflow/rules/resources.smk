@@ -25,7 +25,7 @@ def get_facts(name: str) -> Facts:
     files = [file for file in RECORDINGS[name].files if file.is_file()]
     is_packed = any(is_hdf5(str(file)) for file in files)
     if is_packed:
-        kind = "copied" if "skip_seconds" in RECORDINGS[name].overrides else "linked"
+        kind = "copied" if IS_COPIED & RECORDINGS[name].overrides.keys() else "linked"
     else:
         kind = "loaded" if any(file.suffix == ".mat" for file in files) else "copied"
     return Facts.from_size(kind, sum(file.stat().st_size for file in files), is_packed)

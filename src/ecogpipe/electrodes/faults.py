@@ -199,7 +199,7 @@ def judge_sites(numbers: SiteNumbers, chan_map: ChannelMap, thresholds: Mapping[
     correlation = neighbour_correlation(numbers.correlation, chan_map, with_signal)
     still, typically_still = numbers.stuck_fraction, _typical(numbers.stuck_fraction, among, at_extreme)
     found: dict[Kind, tuple[Bools, list[str]]] = {
-        "not finite": (lost, [f"{part:.3g} of its samples are NaN or infinite" for part in numbers.nonfinite_fraction]),
+        "not finite": (lost, _lost_evidence(numbers, thresholds["nonfinite_fraction"])),
         "dead": (dead, _dead_evidence(std, changing, typical_std)),
         "railed": (railed, [f"{part:.3g} of its samples sit at its extreme" for part in numbers.rail_fraction]),
         "noisy": (alive, _noise_evidence(numbers, among, at_extreme, thresholds)),
@@ -284,6 +284,16 @@ def neighbour_correlation(
     around[:, alone] = 0
     sizes, sign = np.nanmedian(np.abs(around), axis=0), np.where(np.nanmedian(around, axis=0) < 0, -1.0, 1.0)
     return np.where(alone, np.nan, sign * sizes)
+
+
+def _lost_evidence(numbers: SiteNumbers, most: float) -> list[str]:
+    largest = np.maximum(np.abs(numbers.minimum), np.abs(numbers.maximum))
+    return [
+        f"its samples reach {extreme:.3g}, which is beyond what can be computed with"
+        if part <= most and np.isfinite(extreme)
+        else f"{part:.3g} of its samples are NaN or infinite"
+        for part, extreme in zip(numbers.nonfinite_fraction, largest, strict=True)
+    ]
 
 
 def _dead_evidence(std: Floats, changing: Bools, typical_std: float) -> list[str]:

@@ -13,6 +13,7 @@ from ecogpipe.formats.acquisition import check_declared
 from ecogpipe.formats.hdf5 import read_hdf5
 from ecogpipe.formats.header import Header, Reader
 from ecogpipe.formats.matlab import read_matlab5
+from ecogpipe.formats.tail import crop_end
 from ecogpipe.formats.tdms import read_tdms
 
 __all__ = ["Header", "read_header"]
@@ -44,7 +45,9 @@ def read_header(path: str | Path, declared: Mapping[str, Any] | None = None) -> 
         If a declared value is not known, or cannot be.
     """
     check_declared(declared or {})
-    return _reader_of(Path(path))(Path(path), declared or {})
+    header = _reader_of(Path(path))(Path(path), declared or {})
+    seconds = (declared or {}).get("crop_end_seconds", 0)
+    return crop_end(header, seconds) if seconds else header
 
 
 def _reader_of(path: Path) -> Reader:

@@ -24,13 +24,18 @@ _CHOICES = {
     "still_written": ("refuse", "accept"),
     "gaps": ("refuse", "allow"),
 }
-_NAMES = ("variable", "rate_variable", "interval_variable", "group")
+_NAMES = ("variable", "rate_variable", "interval_variable", "group", "skip_channels")
 _FOR_OTHERS = ("gain", "pitch_mm", "bnc_numbering", "line_frequency")
 _DECLARABLE = (
     *(*_COUNTS, *_CHOICES, *_NAMES, *_FOR_OTHERS),
-    *("sampling_rate", "sampling_interval", "start_time", "skip_seconds"),
+    *("sampling_rate", "sampling_interval", "start_time", "skip_seconds", "crop_end_seconds"),
 )
 
+_UNITS = {
+    "V": ("v", "volt", "volts"),
+    "mV": ("mv", "millivolt", "millivolts"),
+    "uV": ("uv", "µv", "μv", "microvolt", "microvolts"),
+}
 _SECONDS_PER = {"s": Fraction(1), "ms": Fraction(1, 1000), "us": Fraction(1, 1_000_000)}
 _RATE_TOLERANCE = Fraction(1, 1_000_000)
 
@@ -83,9 +88,10 @@ def check_declared(declared: Mapping[str, Any]) -> None:
             raise SettingsError(f"{name} is declared as {value!r}; give a whole number of {_COUNTS[name]} or more.")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise SettingsError(f"{name} is declared as {value!r}. {nearest(str(value), _CHOICES[name])}")
-    skip = declared.get("skip_seconds", 0)
-    if not isinstance(skip, int | float) or not 0 <= skip < inf:
-        raise SettingsError(f"skip_seconds is declared as {skip!r}; give a number of seconds, 0 or more.")
+    for name in ("skip_seconds", "crop_end_seconds"):
+        seconds = declared.get(name, 0)
+        if not isinstance(seconds, int | float) or not 0 <= seconds < inf:
+            raise SettingsError(f"{name} is declared as {seconds!r}; give a number of seconds, 0 or more.")
     if "sampling_interval" in declared and "sampling_rate" in declared:
         raise SettingsError("Both sampling_rate and sampling_interval are declared; keep one.")
     for name in ("sampling_interval", "interval_variable"):
@@ -182,6 +188,19 @@ def number_or_none(value: object) -> float | None:
     except ValueError:
         return None
     return as_float if isfinite(as_float) else None
+
+
+def unit_of(written: object) -> str | None:
+    """Return 'V', 'mV' or 'uV' for the ways in which files write them; None where it is something else.
+
+    Examples
+    --------
+    >>> unit_of("volts"), unit_of("\u00b5V"), unit_of("degC")
+    ('V', 'uV', None)
+    """
+    text = str(written).strip()
+    # MV is no millivolt.
+    return next((unit for unit, names in _UNITS.items() if text.casefold() in names and text != "MV"), None)
 
 
 def storable(info: Mapping[str, Any]) -> dict[str, Any]:

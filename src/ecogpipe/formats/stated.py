@@ -9,13 +9,8 @@ import h5py
 import numpy as np
 
 from ecogpipe.errors import SettingsError
-from ecogpipe.formats.acquisition import number_or_none
+from ecogpipe.formats.acquisition import number_or_none, unit_of
 
-_UNITS = {
-    "V": ("v", "volt", "volts"),
-    "mV": ("mv", "millivolt", "millivolts"),
-    "uV": ("uv", "µv", "μv", "microvolt", "microvolts"),
-}
 _UNIT_NAMES = ("unit", "units", "unit_string", "physical_unit")
 _RATE_NAMES = (
     "rate",
@@ -74,7 +69,7 @@ class Stated:
 def read_stated(dataset: h5py.Dataset, name: str) -> Stated:
     """Read what the attributes of a dataset of signals say, and those of its group and of NWB's ``starting_time``."""
     attributes = dict(_attributes(dataset, name))
-    units = _unit(next((attributes[key] for key in attributes if _plain(key) in _UNIT_NAMES), None))
+    units = unit_of(next((attributes[key] for key in attributes if _plain(key) in _UNIT_NAMES), None))
     rate = next((number_or_none(attributes[key]) for key in attributes if _plain(key) in _RATE_NAMES), None)
     by_name = {_plain(key): number_or_none(value) for key, value in attributes.items()}
     conversion, offset = by_name.get("conversion"), by_name.get("offset")
@@ -159,19 +154,10 @@ def _plain(key: str) -> str:
     return key.rpartition(".")[2].lower()
 
 
-def _unit(value: Any) -> str | None:
-    written = str(value).strip()
-    if written in _UNITS:
-        return written
-    folded = written.casefold()
-    # MV is no millivolt.
-    return next((unit for unit, names in _UNITS.items() if folded in names and written != "MV"), None)
-
-
 def _says_something(key: str, value: Any, used: set[str]) -> bool:
     name = _plain(key)
     if name in used:
         return False
     if name in _NOTHING:
         return number_or_none(value) != _NOTHING[name]
-    return name in _UNIT_NAMES and _unit(value) is None and bool(str(value).strip())
+    return name in _UNIT_NAMES and unit_of(value) is None and bool(str(value).strip())

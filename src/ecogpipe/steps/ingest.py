@@ -169,10 +169,12 @@ def _check_request(paths: Sequence[Path], raw: Path, compression: str) -> None:
 
 
 def read_headers(paths: Sequence[Path], declared: Mapping[str, Any]) -> list[Header]:
-    """Read what the files of a recording hold; what is declared of its beginning is that of the first."""
+    """Read what the files of a recording hold; what is declared of its beginning or end is of the first or last."""
     later = {name: value for name, value in declared.items() if name != "start_time"}
     later |= {"skip_seconds": 0} if "skip_seconds" in declared else {}
-    return [read_header(paths[0], declared), *(read_header(path, later) for path in paths[1:])]
+    declared_of = [declared, *[later] * (len(paths) - 1)]
+    whole = [{key: value for key, value in each.items() if key != "crop_end_seconds"} for each in declared_of[:-1]]
+    return [read_header(path, each) for path, each in zip(paths, [*whole, declared_of[-1]], strict=True)]
 
 
 def _look(path: Path) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from ecogpipe import layout, outputs, spectra
+from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.raw import RawRecording, open_raw
 from ecogpipe.electrodes.channels import ChannelTable, read_channels
 from ecogpipe.electrodes.masks import MaskTable, read_mask
@@ -95,6 +96,8 @@ def page_content(raw: Path, channels: Path, mask: Path, scan: Path, events: Path
     if missing := {"std", "neighbour_correlation", *map(_line_name, hertz)} - masked.numbers.keys():
         raise FormatError(f"{mask}: lacks the column {min(missing)}; run mask_channels again.")
     found, numbers, facts = read_events(events), read_numbers(scan), read_mirror_facts(mirror)
+    with open_hdf5(scan) as file:
+        scanned = layout.read_acquisition(file)
     with open_raw(raw) as recording, open_raw(mirror) as made:
         to_microvolts = layout.MICROVOLTS_PER[recording.acquisition.units] / table.gain
         before = _Signals(recording, table.electrode_channels, to_microvolts)
@@ -126,7 +129,7 @@ def page_content(raw: Path, channels: Path, mask: Path, scan: Path, events: Path
             spectra=_spectra(surveys, masked, facts),
             traces=_traces(before, after, masked, table, found, facts),
             timeline=_timeline(before, after, found, facts),
-            facts=_facts(recording, table, masked, found, facts, numbers["n_nonfinite"]),
+            facts=_facts(recording, scanned.notes, table, masked, found, facts, numbers["n_nonfinite"]),
             captions=_captions(surveys, masked, table, facts),
         )
 
@@ -408,6 +411,7 @@ def _far_apart(places: Floats, group: Positions, count: int) -> Positions:
 
 def _facts(
     recording: RawRecording,
+    notes: Sequence[str],
     table: ChannelTable,
     mask: MaskTable,
     events: EventsTable,
@@ -421,7 +425,7 @@ def _facts(
         ("cropped", descriptions.cropped_text(acquisition.cropped)),
         ("bad samples", descriptions.bad_samples_text(n_nonfinite)),
         ("overrides", descriptions.overrides_text(acquisition.overrides)),
-        ("notes", "; ".join([*acquisition.notes, *mask.notes, *descriptions.diagnostics_texts(mask)])),
+        ("notes", "; ".join([*notes, *mask.notes, *descriptions.diagnostics_texts(mask)])),
     ]
     return [
         ("raw", f"{descriptions.rate_text(acquisition.rate)}, {length}, {acquisition.n_channels} channels"),

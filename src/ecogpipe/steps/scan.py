@@ -35,6 +35,9 @@ CORRELATION = "correlation"
 _CHUNK_BYTES = 1_000_000
 _SHARE = 2
 
+_SHORTEST_TAIL = 16
+"""Frames in which all channels may be zero by chance."""
+
 _BATCH_BYTES, _BATCH_SHARE = 8_000_000, 16
 """Blocks that two threads take at a time hold at most so many bytes, and this fraction of the memory limit: for each
 block alone, the one would wait for the other too often."""
@@ -77,9 +80,10 @@ def scan(raw: Path, scan: Path) -> Path:
         file.attrs["n_samples"] = recording.n_samples
         rate, n_compared = float(acquisition.rate), _n_compared(acquisition)
         numbers = metrics.FrameNumbers(acquisition.n_channels, rate, n_compared)
-        digest, lines = _Digest(), _BncRows(file, recording)
-        _feed(recording, numbers, (digest, lines), label=f"scan {raw.parent.name}")
+        digest, lines, tail = _Digest(), _BncRows(file, recording), _Tail()
+        _feed(recording, numbers, (digest, lines, tail), label=f"scan {raw.parent.name}")
         lines.finish()
+        file.attrs["notes"] = outputs.to_json([*acquisition.notes, *tail.notes(rate)])
         file.attrs["sha256"] = digest.result()
         write_identity(file, replace(read_identity(raw), signal=digest.result()))
         # Made by name, as HDF5 would write the time of day into a group that comes to be on the way to a dataset.
@@ -188,6 +192,35 @@ def _check_memory(acquisition: layout.Acquisition, dtype: np.dtype[Any]) -> None
                 f"Scanning takes {what}, which is {needed} bytes: more than half of the memory limit of {limit} "
                 f"bytes. Raise the limit to {_SHARE * needed} bytes, or give the job more memory."
             )
+
+
+class _Tail:
+    """The end of a recording in which every channel is zero or NaN, as of a file that was not filled to its end."""
+
+    def __init__(self) -> None:
+        self._n_frames, self._n_alive = 0, 0
+
+    def update(self, frames: Samples) -> None:
+        if _is_alive(frames[-1:]).any():
+            self._n_alive = self._n_frames + len(frames)
+        elif (alive := np.flatnonzero(_is_alive(frames).any(axis=1))).size:
+            self._n_alive = self._n_frames + int(alive[-1]) + 1
+        self._n_frames += len(frames)
+
+    def notes(self, rate: float) -> list[str]:
+        """Return a sentence where the tail is longer than a few frames."""
+        n_dead = self._n_frames - self._n_alive
+        if n_dead < _SHORTEST_TAIL:
+            return []
+        seconds = n_dead / rate
+        advice = (
+            f"declare 'crop_end_seconds: {seconds:.6g}' to leave it out" if self._n_alive else "nothing was recorded"
+        )
+        return [f"every channel is zero or NaN in the last {seconds:.6g} s ({n_dead} frames): {advice}"]
+
+
+def _is_alive(frames: Samples) -> npt.NDArray[np.bool_]:
+    return np.asarray((frames != 0) & (frames == frames))
 
 
 class _BncRows:

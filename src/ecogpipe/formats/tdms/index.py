@@ -17,6 +17,7 @@ from ecogpipe.formats.tdms.metadata import (
     BIG_ENDIAN,
     META_DATA,
     NEW_OBJECT_LIST,
+    NotSupportedError,
     RawIndex,
     SegmentObject,
     parse_metadata,
@@ -26,7 +27,12 @@ from ecogpipe.params import load_params
 
 _LEAD_IN_BYTES = 28
 _METADATA_SHARE = 4
-_START = "wf_start_time"
+_OF_START = ("wf_start_time", "wf_start_offset")
+_INDEX_SHARE = 4
+_RUN_BYTES, _FIRST_BYTES, _ENTRY_BYTES = 400, 40, 250
+"""What the index holds of each run of chunks, of each channel in it, and of each channel in a layout of chunks."""
+
+_ZEROS_AT_ONCE = 2**20
 _OPEN_ENDED = 0xFFFFFFFFFFFFFFFF
 _LARGEST_CHUNK_BYTES = 2**40
 """No program writes chunks that are larger: such a length is damaged, and what is there of the chunk means nothing."""
@@ -50,7 +56,7 @@ class TdmsIndex:
     """Everything that a TDMS file says, but for the values themselves.
 
     `properties` are those of the root, groups and channels by path; `truncated` says how the end of the file is
-    damaged, and is empty where it is not.
+    damaged, and is empty where it is not; `changes` names, by path, the properties that change after there were values.
     """
 
     path: Path
@@ -58,6 +64,7 @@ class TdmsIndex:
     channels: dict[str, StoredChannel] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     truncated: str = ""
+    changes: dict[str, list[str]] = field(default_factory=dict)
 
     def group_properties(self, group: str) -> dict[str, Any]:
         """Return the properties of a group, by its name."""
@@ -78,6 +85,11 @@ def index_tdms(path: Path) -> TdmsIndex:
         for segment in walk.segments():
             try:
                 walk.take(segment)
+            except NotSupportedError as error:
+                raise FormatError(
+                    f"{path}: in the segment at byte {segment.start}, {error} by this version; write the signals to a "
+                    "file of their own."
+                ) from None
             except FormatError as error:
                 raise FormatError(
                     f"{path}: in the segment at byte {segment.start}, {error}; the file is damaged, get it again from "
@@ -119,6 +131,7 @@ class _Walk:
         self._last_runs: dict[int, Run] = {}
         self._growing: Run | None = None
         self._n_uncounted = 0
+        self._n_bytes = 0
 
     def segments(self) -> Iterator[_Segment]:
         start = 0
@@ -141,6 +154,10 @@ class _Walk:
 
     def _read_lead_in(self, start: int) -> _Segment | None:
         lead_in = self._file.read(_LEAD_IN_BYTES) if self._file.seek(start) == start else b""
+        if not any(lead_in) and self._is_zero_from(start):
+            n_bytes = self._size - start
+            self.index.truncated = f"its last {n_bytes} bytes, from byte {start} on, are zeros that nobody wrote over"
+            return None
         if lead_in[:4] != b"TDSm"[: len(lead_in)]:
             raise FormatError(
                 f"{self.index.path}: at byte {start} there is {lead_in[:4]!r} where a segment should begin; the file "
@@ -157,6 +174,10 @@ class _Walk:
         if stop > self._size or open_ended:
             return self._read_last(start, flags, data_offset, None if open_ended else next_offset - data_offset)
         return _Segment(start, flags, first + data_offset, stop, next_offset - data_offset)
+
+    def _is_zero_from(self, start: int) -> bool:
+        self._file.seek(start)
+        return not any(any(piece) for piece in iter(lambda: self._file.read(_ZEROS_AT_ONCE), b""))
 
     def _read_last(self, start: int, flags: int, data_offset: int, n_promised: int | None) -> _Segment | None:
         data_start = start + _LEAD_IN_BYTES + data_offset
@@ -196,12 +217,22 @@ class _Walk:
                 raise FormatError(f"{item.path}, which is no channel, has data")
         self._objects = list(listed.items())
         layout = Layout.of([(path, self._raw_index(path)) for path, has_data in self._objects if has_data], flags)
+        if layout not in self._known_layouts:
+            self._hold(_ENTRY_BYTES * len(layout.entries))
         self._layout = self._known_layouts.setdefault(layout, layout)
 
     def _update_properties(self, item: SegmentObject) -> None:
         """Keep the last value of each property, but the first start: LabVIEW may write that of every strip."""
         known = self.index.properties.setdefault(item.path, {})
-        known.update((name, value) for name, value in item.properties if name != _START or name not in known)
+        if self.index.runs:
+            changed = [
+                f"{name} from {known[name]} to {value}"
+                for name, value in item.properties
+                if name in known and known[name] != value
+            ]
+            if changed:
+                self.index.changes.setdefault(item.path, []).extend(changed)
+        known.update((name, value) for name, value in item.properties if name not in _OF_START or name not in known)
 
     def _update_channel(self, item: SegmentObject) -> bool:
         """Note how the channel's data are stored from here on; return whether it has data in this segment."""
@@ -271,9 +302,21 @@ class _Walk:
             single = firsts[:1] if len(set(firsts)) == 1 else firsts
             run = self._last_runs[id(layout)] = Run(layout, position, layout.chunk_bytes, n_chunks, single)
             self.index.runs.append(run)
+            self._hold(_RUN_BYTES + _FIRST_BYTES * len(single))
             self._growing = run if may_continue else None
         for channel, entry in zip(channels, layout.entries, strict=True):
             channel.n_values += n_chunks * entry.n_values
+
+    def _hold(self, n_bytes: int) -> None:
+        """Count what the index holds, which grows where segments differ."""
+        self._n_bytes += n_bytes
+        limit = load_params().memory_limit
+        if self._n_bytes > limit // _INDEX_SHARE:
+            raise MemoryBlowOutError(
+                f"{self.index.path}: where its values are takes more than 1/{_INDEX_SHARE} of the memory limit of "
+                f"{limit} bytes, as its segments differ; raise memory_limit, or defragment the file (LabVIEW: TDMS "
+                "Defragment)."
+            )
 
     def _count_promised(self, segment: _Segment) -> None:
         """Count the values that the segment would hold if it were whole; an open one holds its last chunk at least."""
@@ -297,5 +340,5 @@ def _check_same_kind(channel: StoredChannel, raw_index: RawIndex) -> None:
         raise FormatError(f"{channel.path} holds {raw_index.type_name}, but {known.type_name} before")
 
 
-def _kind(raw_index: RawIndex) -> tuple[str, tuple[tuple[str, int], ...]]:
+def _kind(raw_index: RawIndex) -> tuple[str, tuple[tuple[str | None, int], ...]]:
     return raw_index.type_name, tuple((scaler.dtype, scaler.scale_id) for scaler in raw_index.scalers)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ecogpipe.errors import FormatError
-from ecogpipe.formats.tdms.metadata import BIG_ENDIAN, INTERLEAVED, RawIndex
+from ecogpipe.formats.tdms.metadata import BIG_ENDIAN, INTERLEAVED, NotSupportedError, RawIndex
 
 Stored: TypeAlias = tuple[str, RawIndex]
 """Path of a channel, and how its data are stored."""
@@ -63,7 +63,7 @@ class Layout:
         order = ">" if flags & BIG_ENDIAN else "<"
         n_daqmx = sum(bool(raw_index.scalers) for _, raw_index in channels)
         if 0 < n_daqmx < len(channels):
-            raise FormatError("channels with and without DAQmx data are mixed")
+            raise NotSupportedError("channels with and without DAQmx data are mixed")
         if n_daqmx:
             return _in_buffers(channels, order)
         only_text = len(channels) == 1 and channels[0][1].item_bytes is None

@@ -43,8 +43,10 @@ _STRUCT_CODES = {
 }
 
 _OTHER_SIZES = {_VOID: 0, _BOOLEAN: 1, _TIMESTAMP: 16, 0x08000C: 8, 0x10000D: 16}
-_TYPE_NAMES = {_VOID: "nothing", _STRING: "text", _BOOLEAN: "booleans", _TIMESTAMP: "timestamps"}
+_TYPE_NAMES = {_VOID: "nothing", _STRING: "text", _TIMESTAMP: "timestamps"}
 _TYPE_NAMES |= {0x08000C: "complex numbers", 0x10000D: "complex numbers"}
+
+BOOLEANS = "booleans"
 
 _NAME = re.compile(r"/'((?:[^']|'')*)'")
 _PATH = re.compile(rf"(?:{_NAME.pattern}){{1,2}}")
@@ -52,11 +54,18 @@ _PATH = re.compile(rf"(?:{_NAME.pattern}){{1,2}}")
 _EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
 
 
+class NotSupportedError(FormatError):
+    """The file holds what this reader does not know, which is no damage."""
+
+
 @dataclass(frozen=True)
 class Scaler:
-    """Where a DAQmx channel is in the frames of the device's raw buffer, and the scale that its values are input of."""
+    """Where a DAQmx channel is in the frames of the device's raw buffer, and the scale that its values are input of.
 
-    dtype: str
+    `dtype` is None where the values are not numbers.
+    """
+
+    dtype: str | None
     buffer: int
     byte_offset: int
     scale_id: int
@@ -205,8 +214,10 @@ def _read_index(cursor: _Cursor) -> RawIndex:
         return RawIndex(_NUMBERS[code], name, n_values, size, n_values * size)
     if code == _STRING:
         return RawIndex(None, _TYPE_NAMES[code], n_values, None, cursor.u64())
+    if code == _BOOLEAN:
+        return RawIndex("u1", BOOLEANS, n_values, 1, n_values)
     if code not in _OTHER_SIZES or (code == _VOID and n_values):
-        raise FormatError(f"a channel has data of type 0x{code:X}, which cannot be read")
+        raise NotSupportedError(f"a channel has data of type 0x{code:X}, which cannot be read")
     size = _OTHER_SIZES[code]
     return RawIndex(None, _TYPE_NAMES[code], n_values, size, n_values * size)
 
@@ -217,29 +228,34 @@ def _read_daqmx_index(cursor: _Cursor, header: int) -> RawIndex:
     digital = header == _DAQMX_DIGITAL_LINE
     scalers = tuple(_read_scaler(cursor, digital) for _ in range(n_scalers))
     widths = tuple(cursor.u32() for _ in range(cursor.u32()))
-    if code != _DAQMX_RAW and [_NUMBERS.get(code)] != [scaler.dtype for scaler in scalers]:
+    if code not in (_DAQMX_RAW, _TIMESTAMP) and [_NUMBERS.get(code)] != [scaler.dtype for scaler in scalers]:
         raise FormatError(f"a DAQmx channel has data of type 0x{code:X}, which its raw buffer has not")
     if not scalers or any(scaler.buffer >= len(widths) for scaler in scalers):
         raise FormatError("a DAQmx channel names a raw buffer that is not there")
-    if any(s.byte_offset + np.dtype(s.dtype).itemsize > widths[s.buffer] for s in scalers):
+    if any(s.byte_offset + _size_of(s, code) > widths[s.buffer] for s in scalers):
         raise FormatError("a DAQmx channel reaches past the end of its raw buffer's frames")
-    dtype = scalers[0].dtype if len(scalers) == 1 and not digital else None
+    dtype = scalers[0].dtype if len(scalers) == 1 and not digital and code != _TIMESTAMP else None
     name = f"DAQmx {dtype}" if dtype else "digital lines" if digital else "several raw values per sample"
-    item_bytes = np.dtype(scalers[0].dtype).itemsize
+    name = _TYPE_NAMES[code] if code == _TIMESTAMP else name
+    item_bytes = _size_of(scalers[0], code)
     source = scalers[0].scale_id if code == _DAQMX_RAW else RAW_SOURCE
     return RawIndex(dtype, name, n_values, item_bytes, 0, scalers, widths, source)
 
 
 def _read_scaler(cursor: _Cursor, digital: bool) -> Scaler:
     code, buffer, offset, _, scale_id = cursor.unpack("LLLBL" if digital else "LLLLL")
-    if code not in _DAQMX_NUMBERS:
-        raise FormatError(f"a DAQmx channel has raw data of type {code}, which cannot be read")
-    return Scaler(_DAQMX_NUMBERS[code], buffer, offset // 8 if digital else offset, scale_id)
+    if code not in _DAQMX_NUMBERS and code != _DAQMX_RAW:
+        raise NotSupportedError(f"a DAQmx channel has raw data of type {code}, which cannot be read")
+    return Scaler(_DAQMX_NUMBERS.get(code), buffer, offset // 8 if digital else offset, scale_id)
+
+
+def _size_of(scaler: Scaler, code: int) -> int:
+    return _OTHER_SIZES.get(code, 0) if scaler.dtype is None else np.dtype(scaler.dtype).itemsize
 
 
 def _check_dimension(dimension: int) -> None:
     if dimension != 1:
-        raise FormatError(f"a channel has data in {dimension} dimensions, TDMS knows one")
+        raise NotSupportedError(f"a channel has data in {dimension} dimensions, TDMS knows one")
 
 
 def _read_property(cursor: _Cursor) -> tuple[str, Any]:
@@ -252,4 +268,4 @@ def _read_property(cursor: _Cursor) -> tuple[str, Any]:
         return name, bool(cursor.unpack("b")[0])
     if code in _NUMBERS:
         return name, cursor.unpack(_STRUCT_CODES[_NUMBERS[code]])[0]
-    raise FormatError(f"the property {name!r} is of type 0x{code:X}, which cannot be read")
+    raise NotSupportedError(f"the property {name!r} is of type 0x{code:X}, which cannot be read")

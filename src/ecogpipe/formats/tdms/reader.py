@@ -4,27 +4,41 @@ Layout A holds one TDMS channel for each channel of the array; layouts B and C o
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.errors import FormatError, nearest
+from ecogpipe.errors import FormatError
 from ecogpipe.formats.acquisition import Found, number, number_or_none, settle, whole
 from ecogpipe.formats.header import Header
 from ecogpipe.formats.multiplexed import advice_on_counts, describe_counts, layouts_by_count, take_lines
+from ecogpipe.formats.tdms.channels import (
+    choose_channels,
+    choose_groups,
+    group_properties,
+    in_order,
+    listed,
+    says_acquisition,
+)
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex, index_tdms
 from ecogpipe.formats.tdms.metadata import RAW_SOURCE, split_path
 from ecogpipe.formats.tdms.samples import raw_blocks
 from ecogpipe.formats.tdms.scaling import Polynomial, apply_scales, as_line, channel_scales
+from ecogpipe.formats.tdms.waveforms import (
+    changes_noted,
+    common_increment,
+    common_units,
+    increment_note,
+    start_of,
+)
 from ecogpipe.layout import Acquisition
 
-_ORDER = "NI_ArrayColumn"
-_NO_TIME = "1904-01-01"
-_NAMED_AT_MOST = 5
+_LONGEST = 8
 
 
 def read_tdms(path: Path, declared: Mapping[str, Any]) -> Header:
@@ -36,26 +50,70 @@ def read_tdms(path: Path, declared: Mapping[str, Any]) -> Header:
         If it is damaged, its channels are not a recording, or something that is needed is neither in it nor declared.
     """
     index = index_tdms(path)
-    notes = []
-    group = _choose_group(index, declared.get("group"))
-    channels, skipped = _numeric_channels(index, group)
-    if skipped:
-        notes.append(f"skipped {len(skipped)} channels that are no samples: {_listed(skipped)}")
-    channels, order_note = _in_order(index, channels)
+    groups = choose_groups(index, declared.get("group"))
+    counts = _counts(index, groups, declared)
+    channels, skipped = choose_channels(index, groups, declared.get("skip_channels"), _expected(counts, declared))
+    notes = [f"skipped {len(skipped)} channels that are no samples: {listed(skipped)}"] if skipped else []
+    channels, order_note = in_order(index, channels)
     notes.append(order_note)
+    notes += changes_noted(index, channels)
+    increment = common_increment(index, channels)
     dtype = _common_dtype(path, channels)
     n_values, length_note = _common_length(index, channels, declared)
     notes += [length_note] if length_note else []
     cropped = _cropped(index, channels, n_values)
-    scales = [_scales(index, channel) for channel in channels]
-    holds = f"{len(channels)} channels of {n_values} samples"
-    found = replace(_found(index, group, channels, holds, declared), notes=notes, cropped=cropped)
+    units, factors = common_units(index, channels, declared, notes)
+    scales = [_scales(index, channel, factor) for channel, factor in zip(channels, factors, strict=True)]
+    holds = f"{len(channels)} channels of {n_values} samples" + (f" (without {listed(skipped)})" if skipped else "")
+    found = replace(_found(index, groups, channels, holds, declared, counts), notes=notes, cropped=cropped)
+    found = replace(found, units=units or found.units, start_time=start_of(index, channels, notes))
+    if found.daq_rate is None and increment:
+        found = replace(found, rate=_frame_rate(increment, len(channels), counts, declared))
+        notes.append("the sampling rate is that of wf_increment")
     line = as_line(scales[0]) if len(set(scales)) == 1 else None
     if line is not None:
         found = replace(found, slope=line[0], intercept=line[1])
     acquisition = settle(path, found, declared)
+    if increment and (contradiction := increment_note(increment, acquisition)):
+        acquisition.notes.append(contradiction)
     lines = _Lines(index, [channel.path for channel in channels], n_values, dtype, () if line else tuple(scales))
-    return _in_layout(lines, acquisition, declared)
+    return _in_layout(lines, acquisition, declared, skipped)
+
+
+def _counts(index: TdmsIndex, groups: Sequence[str], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the counts that the file says and nobody declares."""
+    properties = group_properties(index, groups)
+    return {
+        name: whole(index.path, key, properties[key])
+        for name, key in (
+            ("n_rows", "nrRows"),
+            ("n_columns", "nrColumns"),
+            ("n_bncs", "nrBNCs"),
+            ("oversampling", "OverSampling"),
+        )
+        if key in properties and name not in declared
+    }
+
+
+def _expected(counts: Mapping[str, int], declared: Mapping[str, Any]) -> set[int]:
+    """Return how many channels or analog lines there are, as far as that is known."""
+    known = {**counts, **declared}
+    if not {"n_rows", "n_columns", "n_bncs"} <= known.keys():
+        return set()
+    n_lines = known["n_columns"] + known["n_bncs"]
+    return {n_lines, known["n_rows"] * n_lines}
+
+
+def _frame_rate(
+    increment: Fraction, n_lines: int, counts: Mapping[str, int], declared: Mapping[str, Any]
+) -> Fraction | None:
+    """Return frames per second where the samples of each line are `increment` seconds apart."""
+    known = {**counts, **declared}
+    n_rows, oversampling = int(known.get("n_rows", 1)), int(known.get("oversampling", 1))
+    is_multiplexed = n_rows > 1 and n_lines == known.get("n_columns", 0) + known.get("n_bncs", 0)
+    if "skip_seconds" in declared:
+        return 1 / increment / (n_rows * oversampling)
+    return 1 / increment / (n_rows if is_multiplexed else 1)
 
 
 @dataclass(frozen=True)
@@ -93,74 +151,18 @@ class _Lines:
         return scaled
 
 
-def _choose_group(index: TdmsIndex, declared: str | None) -> str:
-    """Return the declared group, else the one with the acquisition properties, else the only one with samples."""
-    groups: dict[str, int] = {}
-    for channel in index.channels.values():
-        name = split_path(channel.path)[0]
-        groups[name] = groups.get(name, 0) + _has_numbers(channel)
-    if declared is not None and declared not in groups:
-        raise FormatError(f"{index.path}: has no group {declared!r} of channels. {nearest(declared, groups)}")
-    candidates = [name for name, n_channels in groups.items() if n_channels and declared in (None, name)]
-    if not candidates:
-        where = declared or _listed(groups) or "any group"
-        cut = f" and is truncated: {index.truncated}" if index.truncated else ""
-        others = sorted({channel.raw_index.type_name for channel in index.channels.values() if channel.raw_index})
-        instead = f" but channels of {_listed(others)}" if others else ""
-        raise FormatError(
-            f"{index.path}: is no recording, it has no channel of numbers in {where}{instead}{cut}; name another file "
-            "or group."
-        )
-    acquired = [name for name in candidates if _says_acquisition(index.group_properties(name))]
-    for choice in (acquired, candidates):
-        if len(choice) == 1:
-            return choice[0]
-    described = _listed([f"{name!r} with {groups[name]} channels" for name in acquired or candidates])
-    raise FormatError(
-        f"{index.path}: has several groups of samples: {described}; declare 'group: <name>' in the overrides of the "
-        "recording."
-    )
-
-
-def _says_acquisition(properties: Mapping[str, Any]) -> bool:
-    return "nrRows" in properties and "SamplingRate" in properties
-
-
-def _has_numbers(channel: StoredChannel) -> bool:
-    return channel.raw_index is not None and channel.raw_index.dtype is not None and channel.n_expected > 0
-
-
-def _numeric_channels(index: TdmsIndex, group: str) -> tuple[list[StoredChannel], list[str]]:
-    """Return the group's channels of numbers in file order, and what else it holds."""
-    members = [channel for channel in index.channels.values() if split_path(channel.path)[0] == group]
-    skipped = [
-        f"{split_path(channel.path)[1]} ({channel.raw_index.type_name if channel.raw_index else 'no data'})"
-        for channel in members
-        if not _has_numbers(channel)
-    ]
-    return [channel for channel in members if _has_numbers(channel)], skipped
-
-
-def _in_order(index: TdmsIndex, channels: list[StoredChannel]) -> tuple[list[StoredChannel], str]:
-    """Order channels by NI_ArrayColumn where it counts them all from 0, else leave them as in the file; say which."""
-    columns = [index.properties[channel.path].get(_ORDER) for channel in channels]
-    n_missing = columns.count(None)
-    if n_missing:
-        return channels, f"channels are in the order of the file: {n_missing} of {len(channels)} have no {_ORDER}"
-    by_column = dict(zip(columns, channels, strict=True))
-    if set(by_column) != set(range(len(channels))):
-        return channels, f"channels are in the order of the file: {_ORDER} does not count them from 0 on"
-    return [by_column[column] for column in range(len(channels))], f"channels are in the order of {_ORDER}"
-
-
 def _common_dtype(path: Path, channels: Sequence[StoredChannel]) -> np.dtype[Any]:
+    """Return the dtype that holds the values of all channels exactly."""
     names = [channel.raw_index.dtype for channel in channels if channel.raw_index]
-    if len(set(names)) > 1:
+    dtypes = {np.dtype(name) for name in names}
+    dtype = np.result_type(*dtypes)
+    if dtype.kind == "f" and any(each.kind in "iu" and each.itemsize == _LONGEST for each in dtypes):
         found = ", ".join(f"{names.count(name)} of {np.dtype(name)}" for name in dict.fromkeys(names))
         raise FormatError(
-            f"{path}: its channels differ in dtype ({found}); a recording has one, name a group whose channels do."
+            f"{path}: its channels differ in dtype ({found}), and no dtype holds all of them exactly; name a group "
+            "whose channels do not differ, or leave some out by 'skip_channels: <names>'."
         )
-    return np.dtype(names[0])
+    return dtype
 
 
 def _common_length(index: TdmsIndex, channels: Sequence[StoredChannel], declared: Mapping[str, Any]) -> tuple[int, str]:
@@ -208,60 +210,51 @@ def _cropped(index: TdmsIndex, channels: Sequence[StoredChannel], n_kept: int) -
     ]
 
 
-def _scales(index: TdmsIndex, channel: StoredChannel) -> tuple[Polynomial, ...]:
+def _scales(index: TdmsIndex, channel: StoredChannel, factor: float) -> tuple[Polynomial, ...]:
+    """Return the scales of a channel; the last one, by `factor`, to the common unit."""
     group, name = split_path(channel.path)
     own = [index.properties[channel.path], index.group_properties(group), index.properties.get("/", {})]
     source = channel.raw_index.source if channel.raw_index else RAW_SOURCE
     try:
         scales = channel_scales(own, source)
     except FormatError as error:
-        raise FormatError(f"{index.path}: channel {name!r}: {error}; export the channel in volts.") from None
+        raise FormatError(
+            f"{index.path}: channel {name!r}: {error}; export the channel in volts, or leave it out by "
+            f"'skip_channels: {name}'."
+        ) from None
     if source != RAW_SOURCE and not scales:
         raise FormatError(f"{index.path}: channel {name!r} holds counts without a scaling to volts; export it again.")
-    return scales
+    return scales if factor == 1 else (*scales, (0.0, factor))
 
 
 def _found(
-    index: TdmsIndex, group: str, channels: Sequence[StoredChannel], holds: str, declared: Mapping[str, Any]
+    index: TdmsIndex,
+    groups: Sequence[str],
+    channels: Sequence[StoredChannel],
+    holds: str,
+    declared: Mapping[str, Any],
+    counts: Mapping[str, Any],
 ) -> Found:
-    path, root = index.path, index.properties.get("/", {})
-    properties = root | index.group_properties(group)
-    counts: dict[str, Any] = {
-        name: whole(path, key, properties[key])
-        for name, key in (
-            ("n_rows", "nrRows"),
-            ("n_columns", "nrColumns"),
-            ("n_bncs", "nrBNCs"),
-            ("oversampling", "OverSampling"),
-        )
-        if key in properties and name not in declared
-    }
+    path, properties = index.path, group_properties(index, groups)
     by_channel = {split_path(channel.path)[1]: index.properties[channel.path] for channel in channels}
     rate = properties.get("SamplingRate")
     needed = rate is not None and "sampling_rate" not in declared
-    start = str(index.properties[channels[0].path].get("wf_start_time", ""))
     return Found(
         holds,
         daq_rate=number(path, "SamplingRate", rate) if needed else number_or_none(rate),
         **counts,
-        units="V" if _says_acquisition(properties) else None,
-        start_time="" if start.startswith(_NO_TIME) else start,
+        units="V" if says_acquisition(properties) else None,
         info={**properties, "channel_properties": json.dumps(by_channel, ensure_ascii=False)},
     )
 
 
-def _in_layout(lines: _Lines, acquisition: Acquisition, declared: Mapping[str, Any]) -> Header:
+def _in_layout(lines: _Lines, acquisition: Acquisition, declared: Mapping[str, Any], skipped: Sequence[str]) -> Header:
     """Tell the layout by the number of lines, and take them to be in it."""
     layout = layouts_by_count(acquisition, declared).get(lines.n_lines)
     if layout is None:
         raise FormatError(
-            f"{lines.path}: has {lines.n_lines} channels of samples, but {describe_counts(acquisition, declared)}; "
-            f"{advice_on_counts(declared)}"
+            f"{lines.path}: has {lines.n_lines} channels of samples"
+            f"{f' (without {listed(skipped)})' if skipped else ''}, but {describe_counts(acquisition, declared)}; "
+            f"{advice_on_counts(declared)[:-1]}, or leave channels out by 'skip_channels: <names>'."
         )
     return take_lines("TDMS, layout A" if layout == "A" else "TDMS", layout, lines, acquisition, declared)
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    more = len(names) - _NAMED_AT_MOST
-    return ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")

@@ -1,5 +1,6 @@
 """The scaling that a TDMS channel's properties prescribe, from raw values to units."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,6 +13,8 @@ from ecogpipe.formats.tdms.metadata import RAW_SOURCE
 Polynomial: TypeAlias = tuple[float, ...]
 """Coefficients of a scale, lowest power first."""
 
+_COUNT = "NI_Number_Of_Scales"
+_SCALE = re.compile(r"NI_Scale\[(\d+)\]_Scale_Type")
 _NO_OPERATION = "AdvancedAPI"
 _DEFAULT_COEFFICIENTS = 4
 
@@ -35,7 +38,7 @@ def channel_scales(properties: Sequence[Mapping[str, Any]], source: int = RAW_SO
         if own.get("NI_Scaling_Status", "unscaled") == "scaled":
             continue
         try:
-            scales = _follow(own, int(own.get("NI_Number_Of_Scales", 0)) or _count_scales(own), source)
+            scales = _follow(own, _count_scales(own), source)
         except FormatError:
             raise
         except KeyError as error:
@@ -48,13 +51,16 @@ def channel_scales(properties: Sequence[Mapping[str, Any]], source: int = RAW_SO
 
 
 def as_line(scales: Sequence[Polynomial]) -> tuple[float, float] | None:
-    """Return (slope, intercept) where the scales are nothing or one line, so that the raw values can be kept."""
+    """Return (slope, intercept) where the scales are nothing or one line, so that the raw values can be kept.
+
+    A line without slope is none: every value is its intercept then, and no raw value can be told from it.
+    """
     if not scales:
         return 1.0, 0.0
     if len(scales) > 1 or any(scales[0][2:]):
         return None
     intercept, slope, *_ = (*scales[0], 0.0, 0.0)
-    return slope, intercept
+    return (slope, intercept) if slope else None
 
 
 def apply_scales(raw: npt.NDArray[Any], scales: Sequence[Polynomial]) -> npt.NDArray[np.float64]:
@@ -67,10 +73,11 @@ def apply_scales(raw: npt.NDArray[Any], scales: Sequence[Polynomial]) -> npt.NDA
 
 
 def _count_scales(properties: Mapping[str, Any]) -> int:
-    n_scales = 0
-    while f"NI_Scale[{n_scales}]_Scale_Type" in properties:
-        n_scales += 1
-    return n_scales
+    """Return the number of scales that a file gives, or else one more than the highest number of a scale."""
+    if _COUNT in properties:
+        return int(properties[_COUNT])
+    numbered = (_SCALE.fullmatch(name) for name in properties)
+    return max((int(match[1]) + 1 for match in numbered if match), default=0)
 
 
 def _follow(properties: Mapping[str, Any], n_scales: int, source: int) -> tuple[Polynomial, ...]:
