@@ -1,7 +1,7 @@
 import pytest
 
 from ecogpipe.errors import SettingsError
-from ecogpipe.params import OVERRIDE, load_params, override
+from ecogpipe.params import OVERRIDE, load_params, override, scratch_setting
 
 
 def test_an_override_holds_inside_its_block_only():
@@ -33,3 +33,32 @@ def test_an_override_holds_until_it_is_taken_back():
 def test_settings_that_make_no_sense_are_refused(settings, sentence):
     with pytest.raises(SettingsError, match=sentence), override(**settings):
         pass
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: OVERRIDE.update(memory_limt=1),
+        lambda: OVERRIDE.update({"workers": 2, "memory_limt": 1}),
+        lambda: OVERRIDE.setdefault("memory_limt", 1),
+        lambda: OVERRIDE.__ior__({"memory_limt": 1}),
+    ],
+)
+def test_a_slip_is_refused_however_it_is_set_and_nothing_is_set_then(change):
+    with pytest.raises(SettingsError, match="Did you mean 'memory_limit'"):
+        change()
+    assert OVERRIDE == {}
+
+
+@pytest.mark.parametrize("settings", [{"memory_limit": "much"}, {"workers": None}, {"memory_limit": float("inf")}])
+def test_what_cannot_be_a_setting_is_refused_at_once(settings):
+    with pytest.raises(SettingsError, match="which cannot be"), override(**settings):
+        pass
+    assert OVERRIDE == {}
+
+
+def test_the_advice_on_the_scratch_folder_names_what_decides(monkeypatch):
+    monkeypatch.delenv("SLURM_TMPDIR", raising=False)
+    assert scratch_setting() == "scratch_dir or TMPDIR"
+    monkeypatch.setenv("SLURM_TMPDIR", "/local")
+    assert scratch_setting() == "scratch_dir or SLURM_TMPDIR"

@@ -87,3 +87,43 @@ def test_a_blank_is_refused_by_its_name(tmp_path: Path) -> None:
 def test_files_that_cannot_become_rows(tmp_path: Path, name: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         draft_recordings(touch(tmp_path, name), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "recordings"),
+    [
+        (("attempt1.mat", "attempt2.mat"), [1, 1]),
+        (("ecog_pt1.mat", "ecog_pt2.mat"), [1, 1]),
+        (("script12.mat",), [1]),
+        (("rec_part20160901.tdms",), [1]),
+        (("rec_split_1530.tdms",), [1]),
+        (("rec_part0.tdms", "rec_part1.tdms"), [2]),
+        (("rec_part1.tdms", "rec_part3.tdms"), [3]),
+        (("rec part 1.tdms", "rec part 2.tdms", "rec part 10.tdms"), [1, 1, 1]),
+        (tuple(f"rec_part{number}.tdms" for number in range(1, 12)), [11]),
+    ],
+)
+def test_files_are_parts_only_where_whole_words_and_numbers_from_the_first_on_say_so(
+    tmp_path: Path, files: tuple[str, ...], recordings: list[int]
+) -> None:
+    touch(tmp_path / "raw", *files)
+    assert [len(draft.files) for draft in draft_recordings(tmp_path / "raw", tmp_path)] == recordings
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("rec 1.mat", "rec_1.mat"),
+        ("day1/rec.tdms", "day2/rec.tdms"),
+        ("a/b/c/rec.tdms", "a/b/d/rec.tdms"),
+        ("Rec.mat", "rec.mat"),
+        ("é.mat", "è.mat"),
+        ("rec.mat", "rec.tdms", "x/rec.mat"),
+        ("-rec.mat", "...mat.mat"),
+    ],
+)
+def test_every_file_is_in_one_row_and_no_two_rows_have_one_name(tmp_path: Path, files: tuple[str, ...]) -> None:
+    touch(tmp_path / "raw", *files, "._rec.mat")
+    drafts = draft_recordings(tmp_path / "raw", tmp_path)
+    assert sorted(file for draft in drafts for file in draft.files) == sorted(f"raw/{file}" for file in files)
+    assert len({(d.subject, d.session, d.recording.casefold()) for d in drafts}) == len(files)

@@ -6,7 +6,15 @@ import pytest
 
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.errors import EcogpipeError
-from ecogpipe.recordings import COLUMNS, check_masks, check_wirings, manual_mask_path, read_recordings
+from ecogpipe.recordings import (
+    COLUMNS,
+    check_masks,
+    check_wirings,
+    find_shared,
+    manual_mask_path,
+    parse_overrides,
+    read_recordings,
+)
 
 GOOD = {
     "subject": "16011",
@@ -25,7 +33,9 @@ def write_table(folder: Path, *rows: dict[str, str], columns: tuple[str, ...] = 
     path = folder / "config" / "recordings.tsv"
     path.parent.mkdir()
     lines = ["# a comment", "\t".join(columns)]
-    lines += ["\t".join((GOOD | row).get(column, "") for column in columns) for row in rows]
+    for number, row in enumerate(rows):
+        own = {"files": f"raw/a{number or ''}.tdms; raw/b{number or ''}.tdms"}
+        lines.append("\t".join((GOOD | own | row).get(column, "") for column in columns))
     path.write_text("\n".join(lines) + "\n")
     return path
 
@@ -130,6 +140,71 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 def test_a_recording_that_is_there_twice(tmp_path: Path) -> None:
     path = write_table(tmp_path, {}, {"recording": "test_002"}, {})
     assert sentence_of(path) == (": rows 1 and 3 both name the recording 16011/2016-09-01_active/test_001; rename one.")
+
+
+def test_names_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
+    path = write_table(tmp_path, {}, {"recording": "Test_001"})
+    assert "rows 1 and 2 name 16011/2016-09-01_active/test_001 and 16011/2016-09-01_active/Test_001" in sentence_of(
+        path
+    )
+
+
+def test_a_file_of_two_rows_is_told(tmp_path: Path) -> None:
+    recordings = read_recordings(write_table(tmp_path, {}, {"recording": "test_002", "files": "raw/b.tdms"}))
+    [sentence] = find_shared(recordings, "recordings.tsv")
+    assert sentence.startswith("recordings.tsv: rows 1 and 2 both name the file ")
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ("raw/{subject}.h5", "a name with { or } is taken for a pattern"),
+        ("raw/<results>.h5", "a name with < or > is taken for a pattern"),
+        ("raw\\a.h5", "write folders with /, as in 'raw/a.h5'"),
+        ("~/a.h5", "~ is not understood here"),
+    ],
+)
+def test_a_file_that_the_table_cannot_hold_is_refused(tmp_path: Path, file: str, found: str) -> None:
+    assert found in sentence_of(write_table(tmp_path, {"files": file}))
+
+
+@pytest.mark.parametrize(
+    ("text", "both"),
+    [
+        ("gain: 010", "010 is 8 in YAML 1.1 and 10 in YAML 1.2; write 10"),
+        ("gain: 08", "08 is '08' in YAML 1.1 and 8 in YAML 1.2"),
+        ("sampling_rate: 1:30", "1:30 is 90 (to the base of 60) in YAML 1.1 and the text '1:30' in YAML 1.2"),
+        ("gain: 1_000", "1_000 is 1000 in YAML 1.1 and the text '1_000' in YAML 1.2"),
+        ("gain: 0x10", "0x10 is a number to another base"),
+        ("gain: 0b11", "0b11 is a number to another base"),
+        ("gain: on", "on is true in YAML 1.1 and the text 'on' in YAML 1.2"),
+        ("pitch_mm: [010, 1]", "010 is 8"),
+        ("gain: .nan", ".nan is no finite number"),
+        ("gain: -.inf", "-.inf is no finite number"),
+        ("gain: 1e999", "too large for a number"),
+    ],
+)
+def test_what_versions_of_yaml_read_differently_is_refused_with_both_readings(
+    tmp_path: Path, text: str, both: str
+) -> None:
+    assert both in sentence_of(write_table(tmp_path, {"overrides": text}))
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        ("group: Run #2", "Run #2"),
+        ("group: 'Time;Volt'", "Time;Volt"),
+        ("group: 1", "1"),
+        ("group: on", "on"),
+        ("group: it's mine", "it's mine"),
+        ('group: ["a;b", c]', ["a;b", "c"]),
+        ("variable: 2016-09-01", "2016-09-01"),
+        ("skip_channels: [Time, 'x']", ["Time", "x"]),
+    ],
+)
+def test_names_are_text_as_they_stand(cell: str, value: object) -> None:
+    assert list(parse_overrides(f"{cell}; gain: 10", "row 1").values()) == [value, 10]
 
 
 def test_an_empty_table_is_refused(tmp_path: Path) -> None:

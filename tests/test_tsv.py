@@ -31,8 +31,32 @@ def test_a_table_that_cannot_be_meant_is_refused(tmp_path, content, sentence):
 
 
 def test_what_is_no_text_or_not_there_is_refused(tmp_path):
-    (tmp_path / "t.tsv").write_bytes(b"\xff\xfe\x00\x01")
+    (tmp_path / "t.tsv").write_bytes(b"\xff\x00\x00\x01")
     with pytest.raises(FormatError, match="not a text file"):
         read_tsv(tmp_path / "t.tsv")
     with pytest.raises(FormatError, match="no such table"):
         read_tsv(tmp_path / "absent.tsv")
+
+
+def test_a_table_as_a_spreadsheet_saves_it(tmp_path):
+    """Comments in quotes, blanks around the names of columns, empty columns and cells at the right, its line ends."""
+    table = (
+        '"# One row per recording, cells separated by one tab"\t\t\t\r\n'
+        "# key: 5\t\t\t\r\n"
+        " name \tvalue\t\t\r\n"
+        "a\t1\t\t\r\n"
+        "\t\t\t\r\n"
+        "b\t\t\t\r\n"
+    )
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (tmp_path / "t.tsv").write_bytes(table.encode(encoding))
+        read = read_tsv(tmp_path / "t.tsv")
+        assert read.columns == ("name", "value")
+        assert read.rows == [{"name": "a", "value": "1"}, {"name": "b", "value": ""}]
+        assert read.header == {"key": 5}
+
+
+def test_a_table_of_another_encoding_is_named(tmp_path):
+    (tmp_path / "t.tsv").write_bytes("name\n5 µV\n".encode("cp1252"))
+    with pytest.raises(FormatError, match=r"t.tsv: is not a text file in UTF-8; save it"):
+        read_tsv(tmp_path / "t.tsv")

@@ -38,6 +38,7 @@ def job(step: str, log: str | Path, threads: int, mem_mb: int) -> Iterator[None]
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
+        logger.info("%s begins", step)
         with _peak_logged(mem_mb), override(memory_limit=memory_limit(step, mem_mb * MB), workers=threads):
             yield
         logger.info(_DONE)
@@ -75,6 +76,11 @@ def _sentences(log: Path) -> list[str]:
         return [f"{lines[-1]}; this was not foreseen: please report it with {log}."]
     if errors or (lines and lines[-1].endswith(f"INFO {_DONE}")):
         return errors
+    if not lines:
+        return [f"the job did not begin; what Snakemake or the cluster said of it is above, and {log} is empty."]
+    refused = next((line for line in lines if re.match(r"(sbatch|srun|slurmstepd): error:", line)), None)
+    if refused is not None:
+        return [f"SLURM did not run the job: {refused.partition('error:')[2].strip()}; its log is {log}."]
     return [f"the job stopped without a word: it was killed, or needed more memory than it had; its log is {log}."]
 
 

@@ -93,7 +93,7 @@ def flushed_early(file: h5py.File) -> Iterator[Callable[[], None]]:
             with one_at_a_time:
                 if flushing.done():
                     flushing.result()
-                    flushing = flusher.submit(os.fdatasync, handle)
+                    flushing = flusher.submit(_sync_data, handle)
 
         yield flush
         flushing.result()
@@ -121,6 +121,10 @@ def sweep(folder: Path) -> None:
             remove_leftovers(part.parent, glob.escape(part.name))
         elif re.fullmatch(r"\..+\.\d+\.part", part.name) and time.time() - part.stat().st_mtime > _DAY:
             part.unlink(missing_ok=True)
+
+
+_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+"""Not all systems tell the data of a file from what is known of it."""
 
 
 @cache

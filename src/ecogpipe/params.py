@@ -11,13 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from ecogpipe.errors import SettingsError, nearest
 
+_OF_SLURM = "SLURM_TMPDIR"
+
 
 def _default_scratch_dir() -> Path:
-    return Path(os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir())
+    return Path(os.environ.get(_OF_SLURM) or tempfile.gettempdir())
+
+
+def scratch_setting() -> str:
+    """Name what the scratch folder can be changed by, as advice in messages."""
+    if "scratch_dir" not in OVERRIDE and os.environ.get(_OF_SLURM):
+        return f"scratch_dir or {_OF_SLURM}"
+    return "scratch_dir or TMPDIR"
 
 
 @cache
@@ -74,8 +83,38 @@ class _Overrides(dict[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         known = [setting.name for setting in fields(Params)]
         if name not in known:
-            raise SettingsError(f"There is no setting {name!r}. {nearest(name, known)}")
+            raise SettingsError(f"There is no setting {name!r}. {nearest(str(name), known)}")
+        try:
+            converted = _CONVERT[name](value)
+            Params(**{name: converted})
+        except (TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, SettingsError):
+                raise
+            raise SettingsError(f"{name} is {value!r}, which cannot be; give it as `load_params()` shows it.") from None
         super().__setitem__(name, value)
+
+    # A dict of one's own sets what it is given in these ways without asking __setitem__.
+
+    def update(self, *others: Any, **settings: Any) -> None:
+        """Set several settings, or none where one cannot be."""
+        before = dict(self)
+        try:
+            for name, value in dict(*others, **settings).items():
+                self[name] = value
+        except SettingsError:
+            self.clear()
+            super().update(before)
+            raise
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """Set a setting that is not overridden yet; returns what it is then."""
+        if name not in self:
+            self[name] = default
+        return self[name]
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]
+        self.update(other)
+        return self
 
 
 OVERRIDE: _Overrides = _Overrides()

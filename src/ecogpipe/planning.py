@@ -12,11 +12,13 @@ from ecogpipe import forecast
 from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.chunk_writer import shuffled_and_deflated
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
+from ecogpipe.errors import WiringError
 from ecogpipe.forecast import Facts, MirrorPlan, Packing, Rates, Storage
 from ecogpipe.formats import Header
 from ecogpipe.params import override
 from ecogpipe.recordings import Recording
 from ecogpipe.steps.ingest import check_joinable, chunk_shape, read_headers
+from ecogpipe.steps.map_channels import table_of_channels
 from ecogpipe.steps.mirror_settings import MirrorSettings
 
 _SAMPLED_FRAMES = 8192
@@ -91,6 +93,7 @@ def plan_recording(
     with override(memory_limit=_ANY_HEADER):
         headers = read_headers(recording.files, recording.acquisition_overrides)
     check_joinable(headers)
+    _check_channels(recording, headers[0], user_tables)
     facts = _facts(recording, headers, user_tables)
     mirrors = {
         name: _mirror_plan(MirrorSettings.from_mapping(settings), headers[0])
@@ -118,6 +121,17 @@ def plan_recording(
         memory={step: forecast.memory_bytes(step, facts, lowest_ratio) for step in steps},
         seconds=_seconds_by_step(list(sizes), facts, rates, mirrors),
     )
+
+
+def _check_channels(recording: Recording, header: Header, user_tables: Path | None) -> None:
+    """Refuse what map_channels would: a wiring that does not fit the file, or a BNC line on a column without one."""
+    set_up = recording.daq, recording.headstage, recording.electrode
+    try:
+        table_of_channels(
+            header.acquisition, *set_up, recording.bnc, recording.channel_overrides, user_tables=user_tables
+        )
+    except WiringError as error:
+        raise WiringError(f"{header.path}: {error}") from None
 
 
 def _facts(recording: Recording, headers: list[Header], user_tables: Path | None) -> Facts:

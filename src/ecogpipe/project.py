@@ -12,8 +12,11 @@ from ecogpipe.recordings import BLANK, COLUMNS
 
 RAW_SUFFIXES = (".tdms", ".mat", ".h5", ".hdf5")
 
-_PART = re.compile(r"(?P<stem>.+?)[ _.-]*(?:part|pt|chunk|split|segment|seg)[ _.-]*(?P<number>\d+)", re.IGNORECASE)
-"""A file that says that it is a part. A bare number at the end may as well be that of a recording, and is its name."""
+_PART = re.compile(r"(?P<stem>.+?)[ _.-]+(?:part|chunk|split|segment|seg)[ _.-]*(?P<number>\d{1,4})", re.IGNORECASE)
+"""A file that says that it is a part, by a whole word: ``attempt1`` and ``ecog_pt1`` (a patient) are none.
+
+A bare number at the end may as well be that of a recording, and is its name.
+"""
 
 _NOT_RAW = {"results", "logs", "config"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -86,7 +89,8 @@ def _raw_files(raw: Path, study: Path) -> Iterator[Path]:
 
 
 def _any_hidden(names: Iterable[str]) -> bool:
-    return any(name.startswith(".") for name in names)
+    """Whether a file or a folder above it is hidden, as macOS's ``._name``; names of several dots are no such."""
+    return any(name.startswith(".") and not name.startswith("..") for name in names)
 
 
 def _recordings(files: Sequence[Path]) -> list[tuple[str, dict[int, Path] | Path]]:
@@ -101,11 +105,23 @@ def _recordings(files: Sequence[Path]) -> list[tuple[str, dict[int, Path] | Path
     recordings: list[tuple[str, dict[int, Path] | Path]] = []
     for (_, stem, _), members in groups.items():
         numbers = [number for number, _ in members]
-        if len(set(numbers)) == len(numbers) and -1 not in numbers:
+        if len(set(numbers)) == len(numbers) and -1 not in numbers and _are_parts(numbers):
             recordings.append((stem, dict(members)))
         else:
             recordings += [(file.stem, file) for _, file in members]
     return recordings
+
+
+def _are_parts(numbers: Sequence[int]) -> bool:
+    """Whether numbers count parts from 0 or 1 on, of which fewer are missing than there are: not dates or times of day.
+
+    Examples
+    --------
+    >>> _are_parts([0, 1]), _are_parts([1, 3]), _are_parts([1530])
+    (True, True, False)
+    """
+    n_expected = max(numbers) - min(1, *numbers) + 1
+    return n_expected - len(numbers) < len(numbers)
 
 
 def _draft(stem: str, found: dict[int, Path] | Path, raw: Path, study: Path) -> Draft:
@@ -136,11 +152,32 @@ def _name(text: str) -> str:
 
 
 def _with_own_names(drafts: list[Draft]) -> list[Draft]:
-    """Tell recordings of one name apart by the kind of their files."""
-    count = Counter((draft.subject, draft.session, draft.recording) for draft in drafts)
-    return [
-        replace(draft, recording=f"{draft.recording}_{Path(draft.files[-1]).suffix[1:].lower()}")
-        if count[draft.subject, draft.session, draft.recording] > 1
-        else draft
-        for draft in drafts
-    ]
+    """Tell recordings of one name apart, also where only case differs: by the kind, the folder, or a number."""
+    for own_name in (_with_kind, _with_folder):
+        count = Counter(map(_folded, drafts))
+        drafts = [own_name(draft) if count[_folded(draft)] > 1 else draft for draft in drafts]
+    taken: set[tuple[str, ...]] = set()
+    return [_numbered(draft, taken) for draft in drafts]
+
+
+def _folded(draft: Draft) -> tuple[str, ...]:
+    return draft.subject.casefold(), draft.session.casefold(), draft.recording.casefold()
+
+
+def _with_kind(draft: Draft) -> Draft:
+    return replace(draft, recording=f"{draft.recording}_{Path(draft.files[-1]).suffix[1:].lower()}")
+
+
+def _with_folder(draft: Draft) -> Draft:
+    folder = _name(Path(draft.files[-1]).parent.name)
+    return replace(draft, recording=f"{folder}_{draft.recording}") if folder != BLANK else draft
+
+
+def _numbered(draft: Draft, taken: set[tuple[str, ...]]) -> Draft:
+    """Return a draft with a number after its name where that is taken; its name is taken then."""
+    named, number = draft, 1
+    while _folded(named) in taken:
+        number += 1
+        named = replace(draft, recording=f"{draft.recording}_{number}")
+    taken.add(_folded(named))
+    return named

@@ -1,19 +1,18 @@
 """The recordings table: one row per recording, read and checked; the files themselves are not opened."""
 
 import math
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.electrodes.manual_masks import check_manual_mask
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import MaskError, SettingsError, WiringError, nearest
 from ecogpipe.settings import check_row, load_schema
+from ecogpipe.strict_yaml import load_value
 from ecogpipe.tsv import read_tsv
 
 COLUMNS = ("subject", "session", "recording", "files", "daq", "headstage", "electrode", "bnc", "overrides")
@@ -173,13 +172,47 @@ def _check_columns(columns: tuple[str, ...], path: Path) -> None:
 
 
 def _check_unique(recordings: list[Recording], path: Path) -> None:
+    """Refuse rows of one name, or of names that differ only in case, which some disks take for one."""
     rows: dict[str, int] = {}
     for number, recording in enumerate(recordings, start=1):
-        first = rows.setdefault(recording.full_name, number)
+        first = rows.setdefault(recording.full_name.casefold(), number)
         if first != number:
-            raise SettingsError(
-                f"{path}: rows {first} and {number} both name the recording {recording.full_name}; rename one."
+            other = recordings[first - 1].full_name
+            same = "both name the recording" if other == recording.full_name else f"name {other} and"
+            only = (
+                "" if other == recording.full_name else ", which differ only in case and are one folder on some disks"
             )
+            raise SettingsError(f"{path}: rows {first} and {number} {same} {recording.full_name}{only}; rename one.")
+
+
+def find_shared(recordings: Iterable[Recording], path: str | Path) -> list[str]:
+    """Return a sentence for each file that two rows of the table `path` name, which may be meant, or a slip."""
+    rows: dict[Path, int] = {}
+    sentences = []
+    for number, recording in enumerate(recordings, start=1):
+        for file in recording.files:
+            first = rows.setdefault(file, number)
+            if first != number:
+                sentences.append(
+                    f"{path}: rows {first} and {number} both name the file {file}: its signals are made twice, and are "
+                    "counted twice in the report."
+                )
+    return sentences
+
+
+def _check_file_names(files: Iterable[str], where: str) -> None:
+    for file in files:
+        if found := sorted(set(file) & set("{}<>")):
+            raise SettingsError(
+                f"{where}: files holds {file!r}; a name with {' or '.join(found)} is taken for a pattern by Snakemake, "
+                "so rename the file."
+            )
+        if "\\" in file:
+            raise SettingsError(
+                f"{where}: files holds {file!r}; write folders with /, as in {file.replace(chr(92), '/')!r}."
+            )
+        if file.startswith("~"):
+            raise SettingsError(f"{where}: files holds {file!r}; ~ is not understood here, write the whole path.")
 
 
 def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
@@ -191,6 +224,7 @@ def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
         "overrides": parse_overrides(cells["overrides"], where),
     }
     check_row(parsed, where)
+    _check_file_names(parsed["files"], where)
     if not is_passthru(parsed["daq"]) and not (parsed["headstage"] and parsed["electrode"]):
         raise SettingsError(
             f"{where}: daq is {parsed['daq']!r}, headstage {parsed['headstage']!r}, electrode {parsed['electrode']!r}; "
@@ -236,9 +270,12 @@ def _parse_volts(text: str, line: str, where: str) -> float:
 
 
 def parse_overrides(cell: str, where: str) -> dict[str, Any]:
-    """Read ``key: value; key: value``; `where` names the place in messages."""
+    """Read ``key: value; key: value``; `where` names the place in messages.
+
+    A value that is text, as the name of a group, is taken as it stands, in quotes where it holds a semicolon.
+    """
     overrides: dict[str, Any] = {}
-    for part in _split(cell, ";"):
+    for part in _split_unquoted(cell):
         key, separator, value = (text.strip() for text in part.partition(":"))
         if not separator:
             raise SettingsError(
@@ -246,25 +283,39 @@ def parse_overrides(cell: str, where: str) -> dict[str, Any]:
             )
         if key in overrides:
             raise SettingsError(f"{where}: overrides declares {key!r} twice; keep one.")
-        overrides[key] = _parse_value(value, f"{where}: overrides.{key}")
+        is_text = key in _text_keys() and value[:1] not in ("", "'", '"', "[")
+        overrides[key] = value if is_text else load_value(value, f"{where}: overrides.{key}")
     return overrides
 
 
-def _parse_value(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_ValueLoader)
-    except yaml.YAMLError:
-        raise SettingsError(f"{where} is {text!r}, which is no value in YAML; put quotes around the text.") from None
+def _split_unquoted(cell: str) -> Iterator[str]:
+    """Split at semicolons that stand in no quotes; a quote opens where a value or an entry of a list begins."""
+    part, quote, begins = "", "", True
+    for character in cell:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"" and begins:
+            quote = character
+        elif character == ";":
+            if part.strip():
+                yield part.strip()
+            part, begins = "", True
+            continue
+        begins = character in ":[," or (begins and character.isspace())
+        part += character
+    if part.strip():
+        yield part.strip()
 
 
-class _ValueLoader(yaml.SafeLoader):
-    """YAML in which a time stays text, so that its zone is kept, and 1e3 is a number."""
+@cache
+def _text_keys() -> frozenset[str]:
+    """Return the overrides whose values are text."""
+    overrides = load_schema("recordings")["properties"]["overrides"]["properties"]
+    return frozenset(key for key, about in overrides.items() if _is_text(about))
 
 
-_ValueLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_ValueLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+def _is_text(about: Mapping[str, Any]) -> bool:
+    kinds = about.get("type", [])
+    return "string" in ([kinds] if isinstance(kinds, str) else kinds) or (
+        "enum" in about and all(isinstance(choice, str) for choice in about["enum"])
+    )

@@ -3,7 +3,7 @@
 A mistake ends as one sentence: where it is, the key, the value found, what is allowed, the nearest known name.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from ecogpipe.errors import SettingsError, nearest
+from ecogpipe.strict_yaml import read_yaml
 
 Mistake: TypeAlias = Any
 """A `jsonschema.ValidationError`, whose types call each of its attributes perhaps unset."""
@@ -46,6 +47,61 @@ def load_schema(name: str) -> dict[str, Any]:
     text = (workflow_folder() / "schemas" / f"{name}.schema.yaml").read_text(encoding="utf-8")
     schema: dict[str, Any] = yaml.safe_load(text)
     return schema
+
+
+def read_config(study: Path, files: Sequence[Path] = (), changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Read the settings of a study as the workflow does: its own, those of further files on top, then single changes.
+
+    Parameters
+    ----------
+    study
+        The study folder.
+    files
+        Further config files, as of ``--configfile``.
+    changes
+        Values of keys, as of ``--config``.
+
+    Raises
+    ------
+    SettingsError
+        If a file is missing or cannot be read, or a setting cannot be used.
+    """
+    own = study / "config" / "config.yaml"
+    if not own.is_file() and not files:
+        raise SettingsError(f"{own}: there is no such file, so {study} is no study; name the study folder.")
+    config: dict[str, Any] = {}
+    paths = [*([own] if own.is_file() else []), *files]
+    for path in paths:
+        config = _merged(config, read_config_file(path))
+    config = _merged(config, changes or {})
+    check_config(config, where=" with ".join(map(str, paths)))
+    return config
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Read one config file, which may hold some of the settings only.
+
+    Raises
+    ------
+    SettingsError
+        If it is missing, no YAML, or holds no keys with values.
+    """
+    content = read_yaml(path)
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: holds no keys with values; write settings as `key: value`.")
+    return content
+
+
+def _merged(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config with changes of keys at any depth."""
+    merged = dict(config)
+    for key, value in changes.items():
+        known = merged.get(key)
+        both = isinstance(known, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(known, value) if both and known is not None else value
+    return merged
 
 
 def check_config(config: Mapping[str, Any], where: str) -> None:

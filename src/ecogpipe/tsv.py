@@ -1,5 +1,6 @@
 """Tables of ours on disk: tab-separated values below ``# key: JSON`` lines that say what made them."""
 
+import codecs
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,19 +46,20 @@ def read_tsv(path: str | Path) -> Table:
         quotes that do not match.
     """
     path = Path(path)
-    with _refused(path):
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
     header: dict[str, Any] = {}
     body = []
-    for line in lines:
-        if line.startswith("#"):
-            if ": " in line:
-                header |= [_header_entry(line)]
+    for line in _text_of(path).splitlines():
+        comment = _comment(line)
+        if comment:
+            if ": " in comment:
+                header |= [_header_entry(comment)]
         elif line.strip():
             body.append(line)
     if not body:
         raise FormatError(f"{path}: the table is empty; its first line must name the columns, separated by tabs.")
     columns, *rows = (_cells(line, path) for line in body)
+    columns = _without_empty_end([column.strip() for column in columns])
+    rows = [_without_empty_end(row, len(columns)) for row in rows]
     for number, row in enumerate(rows, start=1):
         if len(row) > len(columns):
             raise FormatError(
@@ -87,8 +89,39 @@ def _refused(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise FormatError(f"{path}: there is no such table; check the name.") from None
-    except UnicodeDecodeError:
-        raise FormatError(f"{path}: is not a text file in UTF-8; save it as tab-separated text.") from None
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions.") from None
+    except UnicodeError:
+        raise FormatError(
+            f"{path}: is not a text file in UTF-8; save it as tab-separated text in UTF-8 (Excel: Unicode text)."
+        ) from None
+
+
+def _text_of(path: Path) -> str:
+    """Return the text of a table in UTF-8, or in UTF-16 with its mark, as spreadsheets save it."""
+    with _refused(path):
+        content = path.read_bytes()
+        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
+    if "\x00" in text:
+        raise FormatError(f"{path}: is not a text file, it holds null characters; save it as tab-separated text.")
+    return text
+
+
+def _comment(line: str) -> str:
+    """Return a line that is a comment, without the quotes and empty cells of a spreadsheet; '' where it is none."""
+    bare = line.strip()
+    if bare.startswith('"#'):
+        return next(csv.reader([bare], delimiter="\t"))[0]
+    return bare.rstrip("\t") if bare.startswith("#") else ""
+
+
+def _without_empty_end(cells: list[str], shortest: int = 0) -> list[str]:
+    """Leave out empty cells at the right, down to a number of cells."""
+    kept = list(cells)
+    while len(kept) > shortest and not kept[-1].strip():
+        kept.pop()
+    return kept
 
 
 def _header_entry(line: str) -> tuple[str, Any]:

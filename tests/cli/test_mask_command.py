@@ -1,5 +1,6 @@
 """`ecogpipe mask` shows a mask and adds decisions, and leaves what a person wrote as it is."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from ecogpipe.cli import main
 from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
 from ecogpipe.electrodes.masks import read_mask
 from ecogpipe.recordings import COLUMNS
+from ecogpipe.settings import config_folder
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mask_channels import mask_channels
@@ -37,6 +39,7 @@ def study(made: Path, tmp_path: Path) -> Path:
     rows = [("s1", "a", name, f"raw/{name}.mat", *SET_UP, "", "") for name in ("test_001", "test_002")]
     lines = ["\t".join(row) for row in (COLUMNS, *rows)]
     (tmp_path / "config" / "recordings.tsv").write_text("\n".join(lines) + "\n")
+    shutil.copy(config_folder() / "config.yaml", tmp_path / "config")
     make_mask(tmp_path, None)
     return tmp_path
 

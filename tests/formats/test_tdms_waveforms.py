@@ -197,7 +197,7 @@ def test_scales_with_any_numbers_and_count_are_those_of_nptdms_or_refused(tmp_pa
         values = ingested(path)[0]
     except EcogpipeError as error:
         said = str(error)
-        assert "a.tdms" in said  # noqa: PT017
+        assert "a.tdms" in said
         return
     expected = np.array([each[:] for each in TdmsFile.read(path)["g"].channels()])
     np.testing.assert_allclose(values, expected, rtol=1e-12)

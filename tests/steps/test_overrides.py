@@ -81,6 +81,7 @@ OF_BARE_FILES = [
         BARE | {"variable": "square", "orientation": "time_by_channels"},
         lambda found, data: np.array_equal(data, SAMPLES[:, :8].T),
     ),
+    ("crop_end_seconds", BARE | {"crop_end_seconds": 0.2}, lambda found, data: data.shape[1] == 30),
     ("line_frequency", BARE | {"line_frequency": 50}, lambda found, data: found.overrides["line_frequency"] == 50),
 ]
 
@@ -107,6 +108,14 @@ def test_a_group_can_be_declared(tmp_path):
     assert ingested(path, {"group": "second"})[1].tolist() == [[0.5, 1.5, 2.5, 3.5, 4.5]]
 
 
+def test_channels_can_be_skipped(tmp_path):
+    with TdmsWriter(str(tmp_path / "a.tdms")) as writer:
+        properties = {"SamplingRate": 100.0, "nrRows": 1, "nrColumns": 1, "nrBNCs": 0, "OverSampling": 1}
+        channels = [ChannelObject("g", name, np.arange(5.0)) for name in ("c", "Time")]
+        writer.write_segment([GroupObject("g", properties), *channels])
+    assert ingested(tmp_path / "a.tdms", {"skip_channels": "Time"})[1].shape == (1, 5)
+
+
 def test_overrides_of_channels_have_their_effect_and_are_shown(tmp_path):
     rec = SyntheticRecording("passthru", grid=(4, 2), seconds=1, n_bncs=1)
     raw, channels = ingest(rec.write_tdms(tmp_path / "a.tdms"), tmp_path / "raw.h5"), tmp_path / "channels.tsv"
@@ -119,7 +128,10 @@ def test_overrides_of_channels_have_their_effect_and_are_shown(tmp_path):
     assert read_tsv(channels).header["overrides"] == declared
 
 
-ELSEWHERE = {"group", "skip_seconds", "truncated", "unequal_lengths", "still_written", "gaps", *CHANNEL_OVERRIDES}
+ELSEWHERE = {
+    *("skip_channels", "group", "skip_seconds", "truncated", "unequal_lengths", "still_written", "gaps"),
+    *CHANNEL_OVERRIDES,
+}
 """Overrides that another test of this file, or one of ingest, is about."""
 
 

@@ -9,16 +9,15 @@ from functools import cache
 from inspect import signature
 from pathlib import Path
 
-import h5py
 from snakemake.logging import logger
 
 from ecogpipe.electrodes.manual_masks import mask_files
 from ecogpipe.errors import EcogpipeError, nearest
-from ecogpipe.originals import find_missing
-from ecogpipe.recordings import Recording, check_masks, check_wirings, manual_mask_path, read_recordings
+from ecogpipe.originals import find_future, find_missing, is_hdf5
+from ecogpipe.recordings import Recording, check_masks, check_wirings, find_shared, manual_mask_path, read_recordings
 from ecogpipe.reruns import describe, find_kept, find_reruns
 from ecogpipe.revisions import REVISIONS
-from ecogpipe.settings import check_config
+from ecogpipe.settings import check_config, read_config_file
 
 MASKS = Path("config", "masks")
 IS_COPIED = {"skip_seconds", "crop_end_seconds"}
@@ -36,6 +35,8 @@ def read_study() -> dict[str, Recording]:
     """Check the settings and the recordings table; returns the recordings by full name."""
     table = config.get("recordings")
     try:
+        for file in workflow.configfiles:
+            read_config_file(Path(file))
         check_config(config, where=" with ".join(map(str, workflow.configfiles)))
         recordings = read_recordings(table, study=Path())
         check_wirings(recordings, table, WIRINGS if WIRING_TABLES else None)
@@ -52,8 +53,10 @@ MIRROR_RATES = {
 }
 MISSING = find_missing(RECORDINGS.values(), Path("results"), config["recordings"])
 PRESENT = [recording for name, recording in RECORDINGS.items() if name not in MISSING]
+OF_THE_FUTURE = find_future(PRESENT)
 if workflow.is_main_process:
-    for sentence in find_kept(PRESENT, Path("results")).values():
+    kept, twice = find_kept(PRESENT, Path("results")), find_shared(RECORDINGS.values(), config["recordings"])
+    for sentence in [*twice, *OF_THE_FUTURE.values(), *kept.values()]:
         logger.warning(sentence)
     for line in describe(find_reruns(PRESENT, Path("results"), config["mirrors"])):
         logger.info(line)
@@ -84,14 +87,15 @@ def get_recording(wildcards) -> Recording:
 
 
 @signed
-def get_files(wildcards) -> list[str]:
+def get_all_files(wildcards) -> list[str]:
     """Return the files of a recording, which may be gone where raw.h5 holds a copy."""
     return [str(file) for file in get_recording(wildcards).files]
 
 
-@cache
-def is_hdf5(file: str) -> bool:
-    return h5py.is_hdf5(file)
+@signed
+def get_files(wildcards) -> list[str]:
+    """Return the files of a recording whose times Snakemake compares: every result would be older than one to come."""
+    return [str(file) for file in get_recording(wildcards).files if file not in OF_THE_FUTURE]
 
 
 @signed
@@ -101,7 +105,11 @@ def get_linked_files(wildcards) -> list[str]:
     An HDF5 file counts as one even if it is still multiplexed, so that raw.h5 holds a copy of it: to open all of them
     would double the time of a start.
     """
-    return [] if IS_COPIED & get_recording(wildcards).overrides.keys() else [file for file in get_files(wildcards) if is_hdf5(file)]
+    return (
+        []
+        if IS_COPIED & get_recording(wildcards).overrides.keys()
+        else [file for file in get_files(wildcards) if is_hdf5(file)]
+    )
 
 
 @signed

@@ -19,6 +19,7 @@ rule ingest:
     resources:
         **asked_by("ingest"),
     params:
+        files=get_all_files,
         declared=get_acquisition,
         storage=config["storage"],
         parts=config["parts"],

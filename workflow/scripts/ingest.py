@@ -7,7 +7,7 @@ from ecogpipe.steps.ingest import ingest
 
 with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
     ingest(
-        [Path(file) for file in snakemake.input.files],
+        [Path(file) for file in snakemake.params.files],
         Path(snakemake.output.raw),
         declared=snakemake.params.declared,
         compression=snakemake.params.storage["compression"],

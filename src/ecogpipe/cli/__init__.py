@@ -1,6 +1,7 @@
 """The command ``ecogpipe``: one module for each thing that it does."""
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,6 +20,15 @@ _COMMANDS = {
 """In the order of the help. The module of each has add_arguments(parser), which sets the command's arguments, its
 `execute` (the parsed arguments in, the exit status out), and `takes_rest` where unknown arguments go on to another
 program. Only that of the command in hand is imported, as some take seconds."""
+
+
+_OF_THE_SYSTEM = {
+    errno.EACCES: "may not be read or written (permission denied); ask its owner for the permission.",
+    errno.EPERM: "may not be read or written (not permitted); ask its owner for the permission.",
+    errno.EROFS: "is on a disk that is read-only; choose another folder.",
+    errno.ENOSPC: "could not be written, as the disk is full; make room, then run again.",
+    errno.EDQUOT: "could not be written, as the quota is used up; make room, then run again.",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,5 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = arguments.execute(arguments)
     except EcogpipeError as error:
         print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _OF_THE_SYSTEM or error.filename is None:
+            raise
+        print(f"{error.filename}: {_OF_THE_SYSTEM[error.errno]}", file=sys.stderr)
         return 1
     return status

@@ -1,15 +1,15 @@
 """What the modules of the commands share: the study, tables on the screen."""
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ecogpipe.errors import SettingsError
 from ecogpipe.recordings import Recording, read_recordings
-from ecogpipe.settings import check_config
+from ecogpipe.settings import read_config
+from ecogpipe.strict_yaml import load_value
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
@@ -42,20 +42,35 @@ class Study:
         return self.folder / "results"
 
 
-def read_study(folder: Path) -> Study:
-    """Read the settings and the recordings table of a study.
+def read_study(folder: Path, arguments: argparse.Namespace | None = None) -> Study:
+    """Read the settings and the recordings table of a study, as a run with the same arguments for settings does.
 
     Raises
     ------
     EcogpipeError
         If the folder is no study, or something in its config cannot be used.
     """
-    path = folder / "config" / "config.yaml"
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: there is no such file, so {folder} is no study; name the study folder.") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: is no YAML ({' '.join(str(error).split())}); correct it.") from None
-    check_config(config or {}, where=str(path))
+    files, changes = ((), {}) if arguments is None else (arguments.configfile, _changes(arguments.config))
+    config = read_config(folder, files, changes)
     return Study(folder, config, read_recordings(folder / config["recordings"], folder))
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments by which a run changes settings, as Snakemake has them."""
+    parser.add_argument(
+        "--configfile", nargs="+", type=Path, default=[], metavar="FILE", help="further settings, as for `ecogpipe run`"
+    )
+    parser.add_argument(
+        "--config", nargs="+", default=[], metavar="KEY=VALUE", help="single settings, as for `ecogpipe run`"
+    )
+
+
+def _changes(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the values that are given as KEY=VALUE."""
+    changes = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise SettingsError(f"--config holds {pair!r}; give KEY=VALUE.")
+        changes[key] = load_value(value, f"--config {key}")
+    return changes

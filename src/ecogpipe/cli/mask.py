@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ecogpipe.cli.commands import print_columns, print_grid
+from ecogpipe.cli.commands import add_config_arguments, print_columns, print_grid, read_study
 from ecogpipe.electrodes.channels import read_channels
 from ecogpipe.electrodes.manual_masks import add_to_manual_mask, check_manual_mask, decide, new_row
 from ecogpipe.electrodes.masks import MANUAL, MaskTable, read_mask
 from ecogpipe.errors import MaskError, SettingsError, nearest
 from ecogpipe.formats.mask_files import read_mask_arrays
-from ecogpipe.recordings import Recording, manual_mask_path, read_recordings
+from ecogpipe.recordings import Recording, manual_mask_path
 
 _EVERY = "*"
 
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", default="", help="why; needed with --drop")
     parser.add_argument("--every", action="store_true", help="of every recording of the session")
     parser.add_argument("--directory", type=Path, default=Path(), help="study folder (default: this one)")
+    add_config_arguments(parser)
     parser.set_defaults(execute=_execute)
 
 
@@ -49,7 +50,7 @@ def _decision(word: str, text: str) -> tuple[str, str]:
 
 def _execute(arguments: argparse.Namespace) -> int:
     study: Path = arguments.directory
-    recordings = read_recordings(study / "config" / "recordings.tsv", study)
+    recordings = read_study(study, arguments).recordings
     recording = _find(recordings, arguments.recording)
     results = study / "results" / recording.full_name
     if not arguments.decisions:

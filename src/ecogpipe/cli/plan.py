@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ecogpipe import forecast
 from ecogpipe.calibration import calibrate
-from ecogpipe.cli.commands import Study, print_columns, read_study
+from ecogpipe.cli.commands import Study, add_config_arguments, print_columns, read_study
 from ecogpipe.errors import EcogpipeError
 from ecogpipe.forecast import Rates
-from ecogpipe.params import load_params
+from ecogpipe.params import load_params, scratch_setting
 from ecogpipe.planning import RecordingPlan, plan_recording
 
 _COLUMNS = ("recording", "MB in", "MB out", "MB to write", "MB scratch", "MB memory", "minutes")
@@ -27,13 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="study folder (default: this one)")
     parser.add_argument("--cores", type=int, default=load_params().workers, help="cores to use (default: all)")
-    parser.set_defaults(execute=lambda arguments: _plan(arguments.folder, max(1, arguments.cores)))
+    add_config_arguments(parser)
+    parser.set_defaults(
+        execute=lambda arguments: _plan(read_study(arguments.folder, arguments), max(1, arguments.cores))
+    )
 
 
-def _plan(folder: Path, cores: int) -> int:
-    study = read_study(folder)
+def _plan(study: Study, cores: int) -> int:
     rates = calibrate(study.results / "calibration.json")
-    wirings = folder / "config" / "wiring"
+    wirings = study.folder / "config" / "wiring"
     plans, refusals = [], []
     for recording in study.recordings:
         try:
@@ -128,9 +130,10 @@ def _refusals(study: Study, plans: Sequence[RecordingPlan], cores: int) -> Itera
         free = shutil.disk_usage(folder).free
         print(f"{folder.resolve()}: {_megabytes(free)} MB free for {what}, {_megabytes(needed)} MB needed")
         if needed > free:
+            move = f"set {scratch_setting()}" if what == "scratch" else "move the study"
             yield (
                 f"{folder.resolve()} has {_megabytes(free)} MB free, but {what} need {_megabytes(needed)} MB; make "
-                f"room, or {'set TMPDIR to a larger disk' if what == 'scratch' else 'move the study to a larger disk'}."
+                f"room, or {move} to a larger disk."
             )
     memory, there = _memory_at_once(study, plans, cores), _physical_memory()
     print(f"memory: {_megabytes(there)} MB in this machine, {_megabytes(memory)} MB needed")

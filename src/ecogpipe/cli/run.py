@@ -10,7 +10,7 @@ from pathlib import Path
 from ecogpipe.cli.study_lock import MARK, hold_study
 from ecogpipe.errors import EcogpipeError, SettingsError
 from ecogpipe.joblog import read_failures
-from ecogpipe.settings import workflow_folder
+from ecogpipe.settings import read_config_file, workflow_folder
 
 _LOOKS_ONLY = frozenset((
     "-n", "-np", "-pn", "--dry-run", "--dryrun", "-h", "--help", "-v", "--version", "-l", "--list", "-t",
@@ -49,19 +49,46 @@ def run_snakemake(arguments: Sequence[str]) -> int:
     if not study.is_dir():
         raise SettingsError(f"{study}: there is no such folder; `ecogpipe init {study}` begins a study in it.")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile"), *arguments]
+    environment = _with_cache(os.environ, study)
     if _LOOKS_ONLY.intersection(arguments):
-        return _wait_for(command, os.environ)[0]
+        return _wait_for(command, environment)[0]
     if not (study / "config" / "config.yaml").is_file() and not _names_config(arguments):
         raise SettingsError(f"{study}: there is no study here, as config/config.yaml is missing; begin one with "
                             f"`ecogpipe init {study}`, or give another folder with --directory.")  # fmt: skip
+    for file in _config_files(study, arguments):
+        read_config_file(file)
     with hold_study(study) as held:
-        status, interrupted = _wait_for([*command, *_ALWAYS], {**os.environ, MARK: held.run.mark})
+        status, interrupted = _wait_for([*command, *_ALWAYS], {**environment, MARK: held.run.mark})
         if status < 0:
             # Its jobs may be at work still; as this is no end in order, the next run will find its name, and them.
             raise EcogpipeError(f"{study}: the run was killed (signal {-status}); run again to go on.")
         if status and not interrupted:
             _print_failures(study, held.started)
     return status
+
+
+def _with_cache(environment: Mapping[str, str], study: Path) -> dict[str, str]:
+    """Return an environment in which Snakemake can keep its cache: in the study where the home cannot be written to."""
+    usual = Path(environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME", "/"), ".cache"))
+    try:
+        (usual / "snakemake").mkdir(parents=True, exist_ok=True)
+        is_usable = os.access(usual / "snakemake", os.W_OK)
+    except OSError:
+        is_usable = False
+    return (
+        {**environment}
+        if is_usable
+        else {**environment, "XDG_CACHE_HOME": str(study.absolute() / ".snakemake" / "cache")}
+    )
+
+
+def _config_files(study: Path, arguments: Sequence[str]) -> list[Path]:
+    """Return the config files that Snakemake will read, which says no sentence where one cannot be."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--configfile", "--configfiles", nargs="+", type=Path, default=[])
+    named: list[Path] = parser.parse_known_args(arguments)[0].configfile
+    own = study / "config" / "config.yaml"
+    return [*([own] if own.is_file() else []), *(file for file in named if file.is_file())]
 
 
 def _names_config(arguments: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +41,10 @@ class Held:
 
     run: Run
     started: float
+
+
+_ENDED_AFTER_SECONDS = 30.0
+"""Within which the system ends a process that it can end."""
 
 
 @contextmanager
@@ -113,18 +117,22 @@ def _write(file: IO[str], text: str) -> None:
 def _clear_up(study: Path, killed: Run) -> None:
     """End what is left of a killed run, and take away Snakemake's lock, which it can no longer give back."""
     if killed.host == socket.gethostname():
-        _end_survivors(killed.mark)
+        _end_survivors(study, killed.mark)
     shutil.rmtree(study / _LOCKS_OF_SNAKEMAKE, ignore_errors=True)
 
 
-def _end_survivors(mark: str) -> None:
+def _end_survivors(study: Path, mark: str) -> None:
     """Kill the processes of a run: its jobs could still replace what the next run makes."""
+    latest = time.monotonic() + _ENDED_AFTER_SECONDS
     while survivors := [pid for pid in _processes() if _carries(pid, mark)]:
+        if time.monotonic() > latest:
+            raise StudyBusyError(
+                f"{study}: process {survivors[0]} of a run that was killed cannot be ended, as it waits for a disk or "
+                "another user owns it; end it, or restart the machine, then run again."
+            )
         for pid in survivors:
-            try:
+            with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         time.sleep(0.05)
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from ecogpipe.cli.commands import read_study
+from ecogpipe.cli.commands import Study, add_config_arguments, read_study
 from ecogpipe.verification import Finding, verify_recording, verify_report
 
 
@@ -17,11 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "originals, bit for bit. The exit status is 0 where all of it is so."
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="study folder (default: this one)")
-    parser.set_defaults(execute=lambda arguments: _verify(arguments.folder))
+    add_config_arguments(parser)
+    parser.set_defaults(execute=lambda arguments: _verify(read_study(arguments.folder, arguments)))
 
 
-def _verify(folder: Path) -> int:
-    study = read_study(folder)
+def _verify(study: Study) -> int:
     n_faults = 0
     for recording in study.recordings:
         results = study.results / recording.full_name

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ecogpipe.errors import OutputError
 from ecogpipe.outputs import remove_leftovers
-from ecogpipe.params import load_params
+from ecogpipe.params import load_params, scratch_setting
 
 
 def scratch_path(suffix: str) -> Path:
@@ -52,7 +52,16 @@ class ScratchFrames:
     def read(self, start: int, stop: int) -> npt.NDArray[np.float64]:
         """Read frames [start, stop)."""
         frames = np.empty((stop - start, self._n_channels))
-        os.preadv(self._file.fileno(), [frames.data.cast("B")] if frames.size else [], self._place(start))
+        left = frames.data.cast("B") if frames.size else memoryview(b"")
+        place = self._place(start)
+        while left:
+            n_read = os.preadv(self._file.fileno(), [left], place)
+            if not n_read:
+                raise OutputError(
+                    f"{self._folder}: gave back {place} of {self._place(stop)} bytes that were kept there; another "
+                    "program cut the scratch file, or its disk fails: run again, on another disk (scratch_dir)."
+                )
+            left, place = left[n_read:], place + n_read
         return frames.T
 
     def replace(self, start: int, block: npt.NDArray[np.float64]) -> None:
@@ -67,7 +76,7 @@ class ScratchFrames:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise OutputError(
-                f"{self._folder}: the scratch folder is full; make room, or set scratch_dir or TMPDIR to a larger disk."
+                f"{self._folder}: the scratch folder is full; make room, or set {scratch_setting()} to a larger disk."
             ) from error
 
     @cached_property
@@ -77,8 +86,8 @@ class ScratchFrames:
             return tempfile.TemporaryFile(dir=self._folder, buffering=0)
         except OSError as error:
             raise OutputError(
-                f"{self._folder}: cannot be used as scratch folder ({error.strerror}); set scratch_dir or TMPDIR "
-                "to one that can."
+                f"{self._folder}: cannot be used as scratch folder ({error.strerror}); set {scratch_setting()} to one "
+                "that can."
             ) from error
 
     def _place(self, frame: int) -> int:

@@ -13,13 +13,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from ecogpipe.electrodes.grid import Pitch, as_index, check_geometry, check_pitch, is_number
-from ecogpipe.errors import WiringError, nearest
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The reader of libyaml, several times as fast, where PyYAML comes with it."""
+from ecogpipe.errors import SettingsError, WiringError, nearest
+from ecogpipe.strict_yaml import load_yaml
 
 PASSTHRU = "passthru"
 """The DAQ name of recordings without a table: every acquired column and row is an array column and row."""
@@ -242,9 +239,9 @@ def _read_packaged() -> Iterator[tuple[str, Wiring]]:
 
 def _parse_wiring(text: str, source: str) -> Wiring:
     try:
-        content = yaml.load(text, _LOADER)
-    except yaml.YAMLError as error:
-        raise WiringError(f"{source}: is not YAML ({' '.join(str(error).split())}).") from None
+        content = load_yaml(text, source)
+    except SettingsError as error:
+        raise WiringError(str(error)) from None
     try:
         return Wiring(**_checked_keys(content))
     except WiringError as error:

@@ -94,6 +94,12 @@ def _is_hdf5(path: Path) -> bool:
 
 def _first_bytes(path: Path) -> bytes:
     try:
+        # A pipe would be waited for.
+        if path.exists() and not path.is_file():
+            what = (
+                "a folder; name the files in it" if path.is_dir() else "no regular file; name the file of the recording"
+            )
+            raise FormatError(f"{path}: is {what}.")
         with path.open("rb") as file:
             return file.read(_HEAD_BYTES)
     except FileNotFoundError:

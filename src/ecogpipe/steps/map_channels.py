@@ -60,13 +60,12 @@ def map_channels(
         If the set-up is not known, does not fit the recording, or its gain is not known; or a BNC line is
         declared on a column that carries none.
     """
-    used = {name: value for name, value in (declared or {}).items() if name in _DECLARABLE}
+    used = _used(declared)
     acquisition = _read_acquisition(raw)
     try:
-        wiring = _wiring(daq, headstage, electrode, acquisition, user_tables).with_declared(used)
-        _check_fits(wiring, acquisition, user_tables)
-        lines = absolute_lines(bnc, used.get("bnc_numbering", "absolute"), acquisition.n_columns)
-        table = channel_table(wiring, acquisition.n_bncs, lines)
+        wiring, lines, table = table_of_channels(
+            acquisition, daq, headstage, electrode, bnc, declared, user_tables=user_tables
+        )
     except WiringError as error:
         raise WiringError(f"{raw}: {error}") from error
     settings = {"daq": daq, "headstage": headstage, "electrode": electrode, "bnc": _described(bnc), "declared": used}
@@ -74,6 +73,34 @@ def map_channels(
     header = _header(wiring, used, table, lines) | {KEY: read_identity(raw).as_json(), "provenance": made_by}
     logger.info("%s: %d electrode channels on %d x %d sites", channels, len(table.chan_map), *table.grid)
     return write_channels(channels, replace(table, header=header))
+
+
+def table_of_channels(
+    acquisition: Acquisition,
+    daq: str,
+    headstage: str,
+    electrode: str,
+    bnc: Sequence[BncLine],
+    declared: Mapping[str, Any] | None,
+    *,
+    user_tables: Path | None = None,
+) -> tuple[Wiring, list[BncLine], ChannelTable]:
+    """Return the wiring of a recording, its declared BNC lines by absolute DAQ columns, and the table of its channels.
+
+    Raises
+    ------
+    WiringError
+        If the set-up is not known or does not fit, or a BNC line is declared on a column that carries none.
+    """
+    used = _used(declared)
+    wiring = _wiring(daq, headstage, electrode, acquisition, user_tables).with_declared(used)
+    _check_fits(wiring, acquisition, user_tables)
+    lines = absolute_lines(bnc, used.get("bnc_numbering", "absolute"), acquisition.n_columns)
+    return wiring, lines, channel_table(wiring, acquisition.n_bncs, lines)
+
+
+def _used(declared: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (declared or {}).items() if name in _DECLARABLE}
 
 
 def _read_acquisition(raw: Path) -> Acquisition:
