@@ -285,7 +285,8 @@ def test_levels_and_changes_do_not_depend_on_blocks(length):
         histogram.update(block)
         finder.update(block)
     found, whole = finder.result(), changes_of(volts)
-    assert histogram.levels(1.0) == line_levels(volts, minimum_step=1.0)
+    levels = histogram.levels(1.0, n_copies=len(volts))
+    assert (levels.low, levels.high) == line_levels(volts, minimum_step=1.0)
     assert isinstance(found, Changes)
     np.testing.assert_array_equal(found.frames, whole.frames)
     np.testing.assert_array_equal(found.fine, whole.fine)
@@ -296,3 +297,36 @@ def test_levels_and_changes_do_not_depend_on_blocks(length):
 def test_seconds_are_exact_to_the_nanosecond(sample):
     rate = Fraction(25_000, 9)
     assert abs(Fraction(seconds_text(sample, rate)) - sample / rate) <= Fraction(1, 2 * 10**9)
+
+
+@pytest.mark.parametrize(
+    ("high", "width", "count"), [(5.0, 1, 50), (3.3, 1, 20), (1.0, 1, 50), (1.0, 5, 10), (0.8, 10, 6), (5.0, 1, 10)]
+)
+@pytest.mark.parametrize("spikes", [(10.0,), (-10.0,), (10.0, 9.0), (10.0, -10.0)], ids=str)
+@pytest.mark.parametrize("active_low", [False, True])
+def test_a_few_spikes_hide_no_pulses(high, width, count, spikes, active_low):
+    n_frames, n_copies = 60_000, 8
+    line = np.zeros(n_frames)
+    for start in np.linspace(700, n_frames - 900, count).astype(int):
+        line[start : start + width] = -high if active_low else high
+    for number, spike in enumerate(spikes):
+        line[300 + 1000 * number] = spike
+    volts = line + 0.01 * np.random.default_rng(5).normal(size=(n_copies, n_frames))
+    low, high_level = line_levels(volts, minimum_step=0.5)
+    expected = (-high, 0.0) if active_low else (0.0, high)
+    assert (low, high_level) == pytest.approx(expected, abs=0.02)
+
+
+def test_levels_that_may_be_those_of_a_spike_are_doubtful_and_others_are_not():
+    def levels_of(*pulses):
+        line = 0.01 * np.random.default_rng(0).normal(size=(4, 20_000))
+        for start, width, height in pulses:
+            line[:, start : start + width] += height
+        histogram = LevelHistogram(float(line.min()), float(line.max()))
+        histogram.update(line)
+        return histogram.levels(0.5, n_copies=4)
+
+    assert levels_of((100, 1, 10.0), (9000, 1, 2.0)).is_doubtful
+    assert not levels_of((9000, 2, 5.0)).is_doubtful
+    assert levels_of(*((start, 1, 5.0) for start in range(100, 20_000, 400))).n_aside == 0
+    assert levels_of((50, 1, 10.0), *((start, 1, 1.0) for start in range(100, 20_000, 400))).n_aside == 4

@@ -81,7 +81,7 @@ def error_number(error: OSError | RuntimeError) -> int | None:
     return int(inside[1]) if inside else getattr(error, "errno", None)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """Sentence that offers the known name nearest to `name`, or lists the known ones.
 
     Examples
@@ -91,7 +91,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     folded = {candidate.casefold(): candidate for candidate in names}
-    matches = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    matches = get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.6)
     if matches:
         return f"Did you mean {folded[matches[0]]!r}?"
     return "Known are: " + ", ".join(names) + "."

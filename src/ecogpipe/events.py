@@ -19,6 +19,12 @@ N_BINS = 4096
 """Bins between the lowest and the highest sample of a line; a level is found to one of them."""
 
 
+_MOST_VOLTS = 1000.0
+"""Beyond what any converter gives: a number of another kind, which must not widen the bins."""
+
+_FEW_FRAMES, _TIMES_AS_MANY = 3, 3
+"""Frames that a side of spikes lasts in all, and by how many times the rarer level of the others has more samples."""
+
 _UNCLEAR_SHARE = 0.15
 """Samples midway between the levels, as a share of those of the rarer level, from which on a line has no clear levels.
 
@@ -94,7 +100,7 @@ class LevelHistogram:
     """
 
     def __init__(self, lowest: float, highest: float) -> None:
-        self._lowest, self._highest = lowest, highest
+        self._lowest, self._highest = max(lowest, -_MOST_VOLTS), min(highest, _MOST_VOLTS)
         self._counts: Counts = np.zeros(N_BINS, np.int64)
 
     def update(self, volts: Volts) -> None:
@@ -102,21 +108,83 @@ class LevelHistogram:
         counts, _ = np.histogram(volts[np.isfinite(volts)], bins=N_BINS, range=(self._lowest, self._highest))
         self._counts += counts
 
-    def levels(self, minimum_step: float) -> tuple[float, float] | None:
+    def levels(self, minimum_step: float, n_copies: int = 1) -> "Levels | None":
         """Return the low and the high level of the line in volts, or None where there are no two levels.
 
         Of all ways to cut the samples in two that leave next to no samples midway between both sides, and whose means
         are at least `minimum_step` apart, that one counts which explains most of the variance. So neither the noise or
         the drift of one level, nor a single overshoot far above the pulses, makes a level, while one short pulse among
         millions of samples does. A level is the median of its side.
+
+        The samples of a side that lasts no more than a few frames are set aside as spikes where the others have two
+        levels of their own, the rarer of which has several times as many samples.
+
+        Parameters
+        ----------
+        minimum_step
+            Volts by which the levels must be apart.
+        n_copies
+            Samples of a frame.
         """
         if not self._lowest < self._highest:
             return None
         bounds = np.linspace(self._lowest, self._highest, N_BINS + 1)
-        return _two_levels((bounds[:-1] + bounds[1:]) / 2, self._counts, minimum_step)
+        centres, counts = (bounds[:-1] + bounds[1:]) / 2, self._counts
+        found = best = _two_levels(centres, counts, minimum_step)
+        n_aside, n_without, is_doubtful = 0, 0, False
+        while found is not None and found.n_rarer <= _FEW_FRAMES * n_copies:
+            n_without += found.n_rarer
+            counts = found.without_rarer(counts)
+            found = _two_levels(centres, counts, minimum_step)
+            if found is not None:
+                is_pulses = found.n_rarer >= _TIMES_AS_MANY * n_without
+                best, n_aside, is_doubtful = (found, n_without, False) if is_pulses else (best, n_aside, True)
+        return None if best is None else Levels(best.low, best.high, n_aside, is_doubtful)
 
 
-def _two_levels(centres: Volts, counts: Counts, minimum_step: float) -> tuple[float, float] | None:
+@dataclass(frozen=True)
+class Levels:
+    """The two levels of a line.
+
+    Attributes
+    ----------
+    low, high : float
+        In volts.
+    n_aside : int
+        Samples far beyond them that were set aside as spikes.
+    is_doubtful : bool
+        Whether the level may be that of a spike.
+    """
+
+    low: float
+    high: float
+    n_aside: int = 0
+    is_doubtful: bool = False
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A cut of the samples in two: the levels of both sides, its bin, and how many samples are on each side."""
+
+    low: float
+    high: float
+    bin: int
+    n_low: int
+    n_high: int
+
+    @property
+    def n_rarer(self) -> int:
+        return min(self.n_low, self.n_high)
+
+    def without_rarer(self, counts: Counts) -> Counts:
+        """Return the counts of the side that has more samples."""
+        kept = counts.copy()
+        kept[self.bin + 1 :] *= self.n_high > self.n_low
+        kept[: self.bin + 1] *= self.n_low >= self.n_high
+        return kept
+
+
+def _two_levels(centres: Volts, counts: Counts, minimum_step: float) -> _Cut | None:
     """Return the medians below and above the cut that explains most of the variance, of the cuts that are clear."""
     cumulative, weighted = counts.cumsum(), (counts * centres).cumsum()
     cuts = np.flatnonzero((cumulative > 0) & (cumulative < cumulative[-1]))
@@ -131,7 +199,7 @@ def _two_levels(centres: Volts, counts: Counts, minimum_step: float) -> tuple[fl
     if not possible.any():
         return None
     best = np.where(possible, n_low.astype(np.float64) * n_high * step**2, -1.0).argmax()
-    return float(low[best]), float(high[best])
+    return _Cut(float(low[best]), float(high[best]), int(cuts[best]), int(n_low[best]), int(n_high[best]))
 
 
 def _n_midway(centres: Volts, cumulative: Counts, low: Volts, high: Volts, cuts: Volts) -> Counts:
@@ -165,7 +233,8 @@ def line_levels(volts: Volts, *, minimum_step: float) -> tuple[float, float] | N
         return None
     histogram = LevelHistogram(float(finite.min()), float(finite.max()))
     histogram.update(finite)
-    return histogram.levels(minimum_step)
+    levels = histogram.levels(minimum_step, n_copies=volts.shape[0] if volts.ndim == 2 else 1)
+    return None if levels is None else (levels.low, levels.high)
 
 
 @dataclass(frozen=True)

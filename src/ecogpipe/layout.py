@@ -131,8 +131,8 @@ class Part:
 def write_acquisition(file: h5py.File, acquisition: Acquisition) -> None:
     """Write the acquisition values at the root, under the names that the lab's older tools read."""
     file.attrs["ecogpipe_format"] = FORMAT
-    file.attrs["rate_numerator"] = acquisition.rate.numerator
-    file.attrs["rate_denominator"] = acquisition.rate.denominator
+    file.attrs["rate_numerator"] = _storable(acquisition.rate.numerator)
+    file.attrs["rate_denominator"] = _storable(acquisition.rate.denominator)
     file.attrs["units"] = acquisition.units
     file.attrs["slope"] = acquisition.slope
     file.attrs["intercept"] = acquisition.intercept
@@ -150,6 +150,11 @@ def write_acquisition(file: h5py.File, acquisition: Acquisition) -> None:
     if acquisition.sampling_rate is not None:
         file["sampRate"] = acquisition.sampling_rate
     _write_info(file.create_group(INFO), acquisition.info)
+
+
+def _storable(number: int) -> int | str:
+    """Return a whole number as HDF5 can hold it: as its digits where it has more than 64 bits."""
+    return number if number < 2**63 else str(number)
 
 
 def read_acquisition(file: h5py.File) -> Acquisition:

@@ -67,8 +67,14 @@ def test_subset_by_mask_indices_grid_and_map_agree(chan_map: ChannelMap) -> None
     assert wanted.geometry == chan_map.geometry
     assert chan_map.subset([0, 2]) == wanted
     assert chan_map.subset(chan_map.embed(mask, fill=False)) == wanted
-    assert chan_map.subset(ChannelMap([3, 7, 1], (3, 4))) == wanted
-    assert chan_map.subset(ChannelMap([0, 5], (3, 4), col_major=True)) == chan_map.subset([1])
+    assert chan_map.subset(ChannelMap([3, 7], (3, 4))) == wanted
+    by_column = ChannelMap([int(np.ravel_multi_index(chan_map.rlookup(1)[::-1], (4, 3)))], (3, 4), col_major=True)
+    assert chan_map.subset(by_column) == chan_map.subset([1])
+
+
+def test_a_subset_by_a_map_that_reaches_outside_is_refused(chan_map: ChannelMap) -> None:
+    with pytest.raises(MaskError, match=r"has 1 sites without a channel in this map, as \(0, 1\)"):
+        chan_map.subset(ChannelMap([3, 7, 1], (3, 4)))
 
 
 def test_subset_keeps_the_order_of_the_indices(chan_map: ChannelMap) -> None:

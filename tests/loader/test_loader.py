@@ -1,5 +1,6 @@
 import gc
 
+import h5py
 import numpy as np
 import pytest
 import yaml
@@ -185,3 +186,51 @@ def test_a_recording_is_opened_with_the_tables_beside_it(recording, tmp_path):
         assert len(opened.pos_edge_full) == 0
     with pytest.raises(FormatError, match="is not a file of ecogpipe"):
         ecogpipe.open_recording(tmp_path / "rec.h5")
+
+
+def test_the_unit_of_the_file_is_declared_apart_from_that_of_the_signals(tmp_path):
+    samples = np.arange(8.0).reshape(2, 4)
+    with h5py.File(tmp_path / "rec.h5", "w") as file:
+        file["data"] = samples
+    declared = {"n_rows": 2, "n_columns": 1, "n_bncs": 0, "sampling_rate": 100, "gain": 2.0}
+    for units, factor in (("uV", 1e3), ("mV", 1.0), ("V", 1e-3)):
+        one = ActiveLoader(tmp_path, "rec", "", "passthru", "", units=units, raw_units="mV", **declared)
+        with one.create_dataset() as dataset:
+            np.testing.assert_allclose(dataset.data[:, :], samples / 2 * factor, rtol=1e-6)
+
+
+def test_signals_can_be_loaded_to_be_written_to(recording, folder):
+    with loader(folder, mapped="r+").create_dataset() as dataset:
+        assert dataset.data.writeable
+        dataset.data[0, :10] = 7.0
+        assert dataset.data[0, :10].tolist() == [7.0] * 10
+        np.testing.assert_allclose(dataset.data[1, :], microvolts(recording, [1])[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"trigger_idx": (0,)}, r"trigger_idx is \(0,\)"),
+        ({"mapped": "w"}, "mapped is 'w'"),
+        ({"notches": "60"}, "notches is '60'"),
+        ({"bandpass": (2, 80, 90)}, r"bandpass is \(2, 80, 90\)"),
+        ({"load_channels": True}, "load_channels is True"),
+        ({"load_channels": [0.5]}, r"load_channels is \[0.5\]"),
+        ({"units": 1}, "units is 1"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_refused_in_a_sentence(folder, settings, found):
+    with pytest.raises(EcogpipeError, match=found):
+        loader(folder, **settings)
+
+
+@pytest.mark.parametrize("rate", [0, -5, "much", 2.5e9])
+def test_a_rate_that_makes_no_sense_is_refused_in_a_sentence(folder, rate):
+    with pytest.raises(EcogpipeError, match="Hz"):
+        loader(folder, resample_rate=rate).create_dataset()
+
+
+def test_a_single_line_and_a_single_notch_may_be_numbers(folder):
+    one = ActiveLoader(folder, "test_001", ELECTRODE, DAQ, HEADSTAGE, bnc=10, notches=60)
+    with one.create_dataset() as dataset:
+        assert dataset.trigger == 10

@@ -137,3 +137,20 @@ def test_aux1_pulses_of_one_sample_survive():
 
 def test_a_last_bin_that_is_short_counts():
     assert decimate_line(np.array([[0, 0, 0, 5]]), 3, "ttl_high").tolist() == [[0, 5]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(ratio=st.integers(1, 9), n_samples=st.integers(1, 60), seed=st.integers(0, 2**16), high=st.booleans())
+def test_a_pulse_beside_missing_samples_is_kept(ratio, n_samples, seed, high):
+    """A bin holds the extreme of its finite samples, wherever in it the others are; NaN only where it has none."""
+    rng = np.random.default_rng(seed)
+    line = np.where(rng.random((2, n_samples)) < 0.4, np.nan, rng.choice([0.0, 5.0], (2, n_samples)))
+    found = decimate_line(line, ratio, "ttl_high" if high else "ttl_low")
+    bins = [line[:, start : start + ratio] for start in range(0, n_samples, ratio)]
+    known = [np.isfinite(samples).any(axis=1) for samples in bins]
+    extremes = [np.where(np.isfinite(samples), samples, -9.0 if high else 9.0) for samples in bins]
+    expected = [
+        np.where(k, each.max(axis=1) if high else each.min(axis=1), np.nan)
+        for k, each in zip(known, extremes, strict=True)
+    ]
+    np.testing.assert_array_equal(found, np.stack(expected, axis=1))

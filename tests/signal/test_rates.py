@@ -1,9 +1,12 @@
 from fractions import Fraction
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ecogpipe.errors import RateError
-from ecogpipe.signal.rates import decimated_length, exact_rate, frame_rate, ratio_to
+from ecogpipe.signal.rates import decimated_length, exact_rate, frame_rate, ratio_to, seconds_of
 
 
 def test_a_rate_is_what_its_decimal_digits_say():
@@ -41,3 +44,15 @@ def test_a_rate_above_the_source_is_refused():
 
 def test_decimated_length_counts_the_multiples():
     assert [decimated_length(n, 5) for n in (0, 1, 5, 6)] == [0, 1, 1, 2]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    numerator=st.integers(1, 10**30),
+    denominator=st.integers(1, 10**25),
+    samples=st.lists(st.integers(0, 2**62), max_size=5),
+)
+def test_times_of_samples_are_the_nearest_to_the_exact_ones(numerator, denominator, samples):
+    rate = Fraction(numerator, denominator)
+    times = seconds_of(np.array(samples, dtype=np.int64), rate)
+    assert times.tolist() == [float(sample / rate) for sample in samples]

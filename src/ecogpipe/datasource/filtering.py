@@ -1,10 +1,10 @@
 """Filtering what is too long for memory: blocks in, blocks out, in between on the scratch disk."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,9 @@ from threadpoolctl import threadpool_limits
 from ecogpipe.datasource.blocks import affordable
 from ecogpipe.datasource.scratch import ScratchFrames
 from ecogpipe.datasource.source import ElectrodeDataSource
-from ecogpipe.errors import SettingsError
+from ecogpipe.errors import SettingsError, nearest
 from ecogpipe.params import load_params
-from ecogpipe.signal.decimate import Decimator
+from ecogpipe.signal.decimate import Decimator, LineKind, decimate_line
 from ecogpipe.signal.filters import Phase
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.signal.stream import Gap, GapFinder, SosPasses, bridge, restore
@@ -138,7 +138,7 @@ def filter_source(source: ElectrodeDataSource, sos: Array, out: Any) -> None:
         A writeable source, or an array, of the source's shape.
     """
     check_target(out, source.shape)
-    n_channels = len(source)
+    source, n_channels = source.in_double(), len(source)
     length = affordable(source.n_samples, lambda n: source.block_bytes(n_channels, n) + 24 * n_channels * n)
     one_at_a_time = Lock()
 
@@ -153,8 +153,13 @@ def filter_source(source: ElectrodeDataSource, sos: Array, out: Any) -> None:
         filtering.finish()
 
 
-def decimate_source(source: ElectrodeDataSource, ratio: int, out: Any) -> None:
-    """Bring a source to a lower rate, into `out`.
+def decimate_source(
+    source: ElectrodeDataSource,
+    ratio: int,
+    out: Any,
+    aligned: LineKind | Mapping[str, LineKind] | None = None,
+) -> None:
+    """Bring a source to a lower rate, into `out`, and aligned arrays that both have.
 
     Parameters
     ----------
@@ -164,9 +169,18 @@ def decimate_source(source: ElectrodeDataSource, ratio: int, out: Any) -> None:
         Integer ratio of the rates.
     out
         A writeable source, or an array, of the source's channels and ceil(n / ratio) samples.
+    aligned
+        How aligned arrays are lowered, for all of them or by name.
+
+    Raises
+    ------
+    SettingsError
+        If `out` does not fit, or it is not said how an aligned array is lowered.
     """
     check_target(out, (len(source), decimated_length(source.n_samples, ratio)))
-    n_channels, first = len(source), 0
+    for name, kind in _aligned_kinds(source, out, aligned).items():
+        _decimate_aligned(getattr(source, name), getattr(out, name), ratio, kind)
+    source, n_channels, first = source.in_double(), len(source), 0
     # In float64 with what came before, padded at the ends, and the outputs.
     length = affordable(source.n_samples, lambda n: source.block_bytes(n_channels, n) + 24 * n_channels * n)
     # BLAS on more threads would split its sums, and so change their last bits.
@@ -179,6 +193,32 @@ def decimate_source(source: ElectrodeDataSource, ratio: int, out: Any) -> None:
             low = decimator.push(block)
             out[:, first : first + low.shape[1]] = low
             first += low.shape[1]
+
+
+def _aligned_kinds(
+    source: ElectrodeDataSource, out: Any, aligned: LineKind | Mapping[str, LineKind] | None
+) -> dict[str, LineKind]:
+    """Return how each aligned array that the source and the target have is lowered."""
+    names = [name for name in source.aligned_arrays if name in getattr(out, "aligned_arrays", ())]
+    given: Mapping[str, LineKind] = dict.fromkeys(names, aligned) if isinstance(aligned, str) else aligned or {}
+    for name in names:
+        if name not in given:
+            raise SettingsError(
+                f"The source has the aligned array {name!r}, and nothing says how it is brought to the lower rate; "
+                f"give aligned={{{name!r}: 'ttl_high'}}, 'ttl_low' or 'analog'."
+            )
+        if given[name] not in get_args(LineKind):
+            raise SettingsError(f"aligned is {given[name]!r}. {nearest(str(given[name]), get_args(LineKind))}")
+    return {name: given[name] for name in names}
+
+
+def _decimate_aligned(source: Any, out: Any, ratio: int, kind: LineKind) -> None:
+    """Lower an aligned array, (rows, time), bin by bin, some bins at a time."""
+    n_samples = source.shape[-1]
+    n_bins = max(1, _block_bytes() // (max(1, len(source)) * 8 * ratio))
+    for first in range(0, n_samples, n_bins * ratio):
+        low = decimate_line(np.asarray(source[:, first : min(first + n_bins * ratio, n_samples)]), ratio, kind)
+        out[:, first // ratio : first // ratio + low.shape[1]] = low
 
 
 def check_target(out: Any, shape: tuple[int, int]) -> None:

@@ -228,6 +228,14 @@ class MappedSource(ElectrodeDataSource):
         self._check_slice_size(self._slice_logic(key))
         super().cache_slice(key)
 
+    def in_double(self) -> "MappedSource":
+        """Return the source with its values in float64 where they are scaled; the buffer is shared."""
+        if self._units_scale is None:
+            return self
+        double = self._derived(self.data_buffer, self.electrode_channels, self._mask, ())
+        double._dtype = np.dtype(np.float64)
+        return double
+
     def block_bytes(self, n_channels: int, n_samples: int) -> int:
         """Bytes that reading a block of this shape takes at its peak, result included."""
         block = (range(min(n_channels, len(self))), range(min(n_samples, self.n_samples)))

@@ -34,6 +34,7 @@ def mirror(
     filename: str | Path = "",
     copy: str = "",
     new_sources: Mapping[str, Array] | None = None,
+    dtype: npt.DTypeLike | None = None,
 ) -> ElectrodeDataSource:
     """Return a mirror of a source: empty, or filled by `copy`.
 
@@ -57,6 +58,8 @@ def mirror(
         '' for nothing, 'electrode' for the signals, 'aligned' for the aligned arrays, 'all' for both.
     new_sources
         Arrays of a mirror in memory that are allocated already: 'data', and aligned arrays by their names.
+    dtype
+        Of a writeable mirror, in place of the `floating_point` precision.
 
     Raises
     ------
@@ -67,13 +70,13 @@ def mirror(
     MemoryBlowOutError
         If a mirror in memory does not fit into the memory limit.
     """
-    ratio = _checked_ratio(new_rate_ratio)
+    ratio = 1 if new_rate_ratio is None else checked_ratio(new_rate_ratio, "new_rate_ratio")
     _check_options(ratio, writeable, mapped, filename, copy, new_sources)
     layout_of = _Compatible(source) if channel_compatible else _ActiveRows(source)
     shapes = layout_of.shapes(decimated_length(source.n_samples, ratio))
     in_file_numbers = mapped and not writeable
     read_only_dtype = source.file_dtype if mapped else source.dtype
-    dtype = np.dtype(load_params().dtype) if writeable else read_only_dtype
+    dtype = np.dtype(dtype or load_params().dtype) if writeable else read_only_dtype
     tasks = layout_of.copies(copy, in_file_numbers)
     if not mapped:
         arrays = _allocate(shapes, dtype, new_sources or {})
@@ -207,11 +210,16 @@ def _new_path(filename: str | Path) -> Path:
     return Path(filename)
 
 
-def _checked_ratio(ratio: int | None) -> int:
-    if ratio is None:
-        return 1
-    if not isinstance(ratio, int | np.integer) or ratio < 1:
-        raise SettingsError(f"new_rate_ratio is {ratio!r}; give an integer of 1 or more.")
+def checked_ratio(ratio: object, name: str) -> int:
+    """Return an integer ratio of two rates.
+
+    Raises
+    ------
+    SettingsError
+        If it is no integer of 1 or more.
+    """
+    if not isinstance(ratio, int | np.integer) or isinstance(ratio, bool) or ratio < 1:
+        raise SettingsError(f"{name} is {ratio!r}; give an integer of 1 or more.")
     return int(ratio)
 
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from ecogpipe.datasource import blocks, reductions
 from ecogpipe.errors import JoinError, MaskError
-from ecogpipe.signal.filters import FilterSettings, design_sos
+from ecogpipe.signal.decimate import LineKind
+from ecogpipe.signal.filters import FilterSettings, checked_band, checked_notches, design_sos
 
 Array: TypeAlias = npt.NDArray[Any]
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -77,6 +78,10 @@ class ElectrodeDataSource(ABC):
     @abstractmethod
     def of_rows(self, rows: Sequence[int], in_file_numbers: bool = False) -> "ElectrodeDataSource":
         """Return a source of other rows of the same array, scaled as this one is unless `in_file_numbers`."""
+
+    def in_double(self) -> "ElectrodeDataSource":
+        """Return the source with its values in float64 where they are computed, so that what follows rounds once."""
+        return self
 
     @abstractmethod
     def block_bytes(self, n_channels: int, n_samples: int) -> int:
@@ -325,22 +330,27 @@ class ElectrodeDataSource(ABC):
         SettingsError
             If `out` has another shape, or nothing can be written to it.
         """
-        return self._filtered(FilterSettings(bandpass, order), rate, out)
+        return self._filtered(FilterSettings(checked_band(bandpass), order), rate, out)
 
     def notch_filter(
         self,
         rate: float,
-        frequencies: Sequence[float],
+        frequencies: float | Sequence[float],
         width: float = 2.0,
         out: "ElectrodeDataSource | Array | None" = None,
     ) -> "ElectrodeDataSource | Array":
         """Take frequencies (Hz) out of the active channels with zero phase; see `filter_array` for `rate` and `out`."""
-        return self._filtered(FilterSettings(notches=tuple(frequencies), notch_width=width), rate, out)
+        return self._filtered(FilterSettings(notches=checked_notches(frequencies), notch_width=width), rate, out)
 
     def batch_change_rate(
-        self, ratio: int, new_source: "ElectrodeDataSource | Array | None" = None
+        self,
+        ratio: int,
+        new_source: "ElectrodeDataSource | Array | None" = None,
+        aligned: "LineKind | Mapping[str, LineKind] | None" = None,
     ) -> "ElectrodeDataSource | Array":
         """Bring the active channels to a rate lower by an integer ratio, without aliasing and without delay.
+
+        Everything is computed in float64 and rounded once, to the dtype of where it goes.
 
         Parameters
         ----------
@@ -348,17 +358,28 @@ class ElectrodeDataSource(ABC):
             Integer ratio of the rates.
         new_source
             A writeable source or an array that takes the result, e.g. ``source.mirror(new_rate_ratio=ratio)``; None
-            makes that mirror.
+            makes a mirror in float64, so that what is filtered next loses nothing.
+        aligned
+            How aligned arrays that the result has too are brought to its rate, for all of them or by name: 'ttl_high'
+            keeps the maximum of what a sample stands for, 'ttl_low' the minimum, 'analog' the first.
 
         Returns
         -------
         ElectrodeDataSource or ndarray
             Where the result is.
+
+        Raises
+        ------
+        SettingsError
+            If the ratio is no integer of 1 or more, the result has another shape or cannot be written, or it has
+            aligned arrays of which `aligned` does not say how they are lowered.
         """
         from ecogpipe.datasource.filtering import decimate_source
+        from ecogpipe.datasource.mirror import checked_ratio, mirror
 
-        target = self.mirror(new_rate_ratio=ratio) if new_source is None else new_source
-        decimate_source(self, ratio, target)
+        ratio = checked_ratio(ratio, "ratio")
+        target = mirror(self, ratio, dtype=np.float64) if new_source is None else new_source
+        decimate_source(self, ratio, target, aligned)
         return target
 
     def _filtered(

@@ -154,7 +154,7 @@ class ChannelMap(Sequence[int]):
         ----------
         selection
             A mask (one bool per channel), a list of channel indices (in the order wanted), a grid (one bool per
-            site), or another map of the same geometry (channels whose sites are in it).
+            site), or another map of the same geometry, all of whose sites have a channel here.
 
         Raises
         ------
@@ -295,7 +295,12 @@ class ChannelMap(Sequence[int]):
         if isinstance(selection, ChannelMap):
             self._check_same_geometry(selection)
             wanted = set(zip(*(axis.tolist() for axis in selection.to_mat()), strict=True))
-            sites = zip(*(axis.tolist() for axis in self.to_mat()), strict=True)
+            sites = list(zip(*(axis.tolist() for axis in self.to_mat()), strict=True))
+            if outside := sorted(wanted - set(sites)):
+                raise MaskError(
+                    f"The selection has {len(outside)} sites without a channel in this map, as {outside[0]}; take them "
+                    "out of it."
+                )
             return [channel for channel, site in enumerate(sites) if site in wanted]
         chosen = np.asarray(selection)
         if chosen.dtype == np.bool_ and chosen.shape == self._geometry:

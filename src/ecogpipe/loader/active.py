@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from ecogpipe.layout import MICROVOLTS_PER, read_acquisition
 from ecogpipe.loader.dataset import Dataset
 from ecogpipe.loader.opening import CHANNELS, EVENTS, open_recording
 from ecogpipe.recordings import CHANNEL_OVERRIDES
+from ecogpipe.signal.filters import checked_band, checked_notches
 from ecogpipe.steps.extract_events import EventsTable, extract_events, read_events
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
@@ -56,9 +57,10 @@ class ActiveLoader:
     trigger_idx
         Which of `bnc` is the trigger.
     mapped
-        Whether the signals stay on disk, or are read into memory (within the memory limit).
+        Whether the signals stay on disk, or are read into memory (within the memory limit); 'r+' for a copy on the
+        scratch disk that can be written to.
     units
-        Unit of the signals: 'V', 'mV' or 'uV'.
+        Unit that the signals are brought to: 'V', 'mV' or 'uV'.
     resample_rate
         Sampling rate in Hz to bring the signals to; a whole fraction of their own.
     bandpass
@@ -69,6 +71,8 @@ class ActiveLoader:
         Channels to load, as numbered on disk; None for every electrode channel.
     bnc_numbering
         'absolute', or 'after_electrodes' where `bnc` counts from the first column after the electrode columns.
+    raw_units
+        Unit of the numbers in the file, where it does not say that: 'V', 'mV' or 'uV'.
     events
         Settings of the trigger edges, as `events` in the config; those not given are as in the config that is shipped.
     **declared
@@ -89,15 +93,16 @@ class ActiveLoader:
         electrode: str,
         daq: str,
         headstage: str,
-        bnc: Sequence[int | BncLine] = (),
+        bnc: int | BncLine | Sequence[int | BncLine] = (),
         trigger_idx: int = 0,
-        mapped: bool = True,
+        mapped: bool | Literal["r+"] = True,
         units: str = "uV",
         resample_rate: float | None = None,
         bandpass: tuple[float | None, float | None] | None = None,
-        notches: Sequence[float] | None = None,
+        notches: float | Sequence[float] | None = None,
         load_channels: Sequence[int] | None = None,
         bnc_numbering: str = "absolute",
+        raw_units: str | None = None,
         events: Mapping[str, float | None] | None = None,
         **declared: Any,
     ) -> None:
@@ -105,12 +110,17 @@ class ActiveLoader:
             raise SettingsError(f"units is {units!r}. {nearest(units, MICROVOLTS_PER)}")
         self._file = _find_file(Path(path), recording)
         self._daq, self._headstage, self._electrode = daq, headstage, electrode
-        self._lines = [line if isinstance(line, BncLine) else BncLine(line, "ttl_high") for line in bnc]
+        self._lines = _checked_lines(bnc)
+        if not _is_whole(trigger_idx):
+            raise SettingsError(f"trigger_idx is {trigger_idx!r}; give the place of the trigger in bnc, as in 0.")
+        if mapped not in (True, False, "r+"):
+            raise SettingsError(f"mapped is {mapped!r}; give True, False, or 'r+' for signals that can be written to.")
         self._trigger_idx, self._mapped, self._units = trigger_idx, mapped, units
         self._events = _events_settings(events or {})
         self._mirror = _mirror_settings(resample_rate, bandpass, notches)
-        self._load_channels = load_channels
-        self._declared: Mapping[str, Any] = {"bnc_numbering": bnc_numbering, **declared}
+        self._load_channels = _checked_channels(load_channels)
+        of_raw = {} if raw_units is None else {"units": raw_units}
+        self._declared: Mapping[str, Any] = {"bnc_numbering": bnc_numbering, **of_raw, **declared}
 
     def make_channel_map(self) -> tuple[ChannelMap, list[int], list[int], list[int]]:
         """Return the map, and which channels are electrode, other (diagnostic) and reference channels."""
@@ -182,6 +192,8 @@ class ActiveLoader:
         chosen = MappedSource(
             data.data_buffer, channels, units_scale=None if in_units == (0, 1) else in_units, transpose=data.transposed
         )
+        if self._mapped == "r+":
+            return chosen.mirror(copy="electrode")
         return chosen if self._mapped else ArraySource(np.ascontiguousarray(chosen[:, :]))
 
     def _trigger(self) -> int | None:
@@ -206,6 +218,26 @@ class ActiveLoader:
         return read_events(events)
 
 
+def _checked_lines(bnc: int | BncLine | Sequence[int | BncLine]) -> list[BncLine]:
+    """Return the BNC lines, of which a single one may be given by itself."""
+    lines: Any = [bnc] if isinstance(bnc, BncLine) or _is_whole(bnc) else bnc
+    if not isinstance(lines, Sequence) or not all(isinstance(line, BncLine) or _is_whole(line) for line in lines):
+        raise SettingsError(f"bnc is {bnc!r}; give DAQ columns, e.g. [10], or lines, e.g. [BncLine(10, 'ttl_low')].")
+    return [line if isinstance(line, BncLine) else BncLine(line, "ttl_high") for line in lines]
+
+
+def _checked_channels(channels: Sequence[int] | None) -> list[int] | None:
+    if channels is None:
+        return None
+    if not isinstance(channels, Sequence | np.ndarray) or not all(_is_whole(channel) for channel in channels):
+        raise SettingsError(f"load_channels is {channels!r}; give numbers of channels, as they are counted on disk.")
+    return [int(channel) for channel in channels]
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def _events_settings(wanted: Mapping[str, float | None]) -> dict[str, Any]:
     for name in wanted:
         if name not in EVENTS_DEFAULTS:
@@ -214,12 +246,13 @@ def _events_settings(wanted: Mapping[str, float | None]) -> dict[str, Any]:
 
 
 def _mirror_settings(
-    rate: float | None, bandpass: tuple[float | None, float | None] | None, notches: Sequence[float] | None
+    rate: float | None, bandpass: tuple[float | None, float | None] | None, notches: float | Sequence[float] | None
 ) -> dict[str, Any] | None:
     """Return the settings of the mirror to make; None where the signals are wanted as they are."""
-    if rate is None and bandpass is None and not notches:
+    band, centres = checked_band(bandpass), checked_notches(notches)
+    if rate is None and band == (None, None) and not centres:
         return None
-    wanted = {"bandpass": bandpass, "notches": notches}
+    wanted: dict[str, Any] = {"bandpass": band, "notches": centres}
     return wanted | ({"ratio": 1} if rate is None else {"rate": rate})
 
 

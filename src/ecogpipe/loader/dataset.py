@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.electrodes.channel_map import ChannelMap
+from ecogpipe.signal.rates import seconds_of
 from ecogpipe.steps.extract_events import EventsTable
 
 Edges = npt.NDArray[np.int64]
@@ -98,8 +99,7 @@ class Dataset:
     @property
     def pos_edge_time(self) -> npt.NDArray[np.float64]:
         """Seconds from the recording's first frame at which the trigger rises."""
-        full_rate = self.rate * self.ratio
-        return self.pos_edge_full * full_rate.denominator / full_rate.numerator
+        return seconds_of(self.pos_edge_full, self.rate * self.ratio)
 
     @property
     def pos_edge_fine_time(self) -> npt.NDArray[np.float64]:
@@ -110,8 +110,7 @@ class Dataset:
         """
         if self.trigger is None:
             return np.empty(0)
-        fine_rate = self.rate * self.ratio * self.events.n_rows
-        return self.events.fine_rising[self.trigger] * fine_rate.denominator / fine_rate.numerator
+        return seconds_of(self.events.fine_rising[self.trigger], self.rate * self.ratio * self.events.n_rows)
 
     def set_channel_mask(self, mask: npt.ArrayLike | None) -> None:
         """Choose the active channels of `data` and `chan_map` at once; None activates all.

@@ -256,7 +256,7 @@ def decimate_line(samples: npt.NDArray[Any], ratio: int, kind: LineKind) -> npt.
     """
     if kind == "analog":
         return samples[:, ::ratio].copy()
-    keep = np.maximum if kind == "ttl_high" else np.minimum
+    keep = np.fmax if kind == "ttl_high" else np.fmin
     kept = samples[:, ::ratio].copy(order="K")
     # Sample k of every bin at once: several times faster than reducing bin by bin.
     for k in range(1, ratio):

@@ -1,8 +1,9 @@
 """Filters as second-order sections: designed, checked for stability, and described by how far their padding shows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,44 @@ class FilterSettings:
     def does_nothing(self) -> bool:
         """Whether no filter is asked for."""
         return self.bandpass == (None, None) and not self.notches
+
+
+def checked_band(bandpass: Any) -> tuple[float | None, float | None]:
+    """Return the corners of a band-pass in Hz, (low, high), either of them None where a side is open.
+
+    Raises
+    ------
+    FilterError
+        If it is no pair of numbers.
+    """
+    corners = [None, None] if bandpass is None else _listed(bandpass)
+    if len(corners) != 2 or not all(corner is None or _is_number(corner) for corner in corners):
+        raise FilterError(f"bandpass is {bandpass!r}; give two corners in Hz, (low, high), None for an open side.")
+    low, high = (None if corner is None else float(corner) for corner in corners)
+    return low, high
+
+
+def checked_notches(notches: Any) -> tuple[float, ...]:
+    """Return the centres of notches in Hz, of which one may be given as a number.
+
+    Raises
+    ------
+    FilterError
+        If they are no numbers.
+    """
+    centres = [] if notches is None else _listed(notches)
+    if not all(_is_number(centre) for centre in centres):
+        raise FilterError(f"notches is {notches!r}; give frequencies in Hz, e.g. [60, 120].")
+    return tuple(float(centre) for centre in centres)
+
+
+def _listed(values: Any) -> list[Any]:
+    is_several = isinstance(values, Sequence | np.ndarray) and not isinstance(values, str)
+    return list(values) if is_several else [values]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def design_sos(settings: FilterSettings, rate: float | Fraction) -> Array:

@@ -3,6 +3,9 @@
 from fractions import Fraction
 from math import ceil
 
+import numpy as np
+import numpy.typing as npt
+
 from ecogpipe.errors import RateError
 
 _TOLERANCE = Fraction(1, 1_000_000)
@@ -51,6 +54,19 @@ def ratio_to(rate: Fraction, wanted: float | Fraction) -> int:
     raise RateError(
         f"{float(target):g} Hz cannot be reached from {float(rate):.10g} Hz by an integer ratio; nearest are {offers}."
     )
+
+
+def seconds_of(samples: npt.NDArray[np.int64], rate: Fraction) -> npt.NDArray[np.float64]:
+    """Return the times of samples, each the number nearest to the exact one.
+
+    Examples
+    --------
+    >>> seconds_of(np.array([20_000_000]), Fraction(2777777777777777, 10**12))
+    array([7200.])
+    """
+    # Whole numbers of Python: their products may be larger than 64 bits, and their quotients are rounded once.
+    numerator, denominator = rate.numerator, rate.denominator
+    return np.array([sample * denominator / numerator for sample in samples.tolist()], dtype=np.float64)
 
 
 def decimated_length(n_samples: int, ratio: int) -> int:

@@ -118,7 +118,7 @@ def extract_events(
         "n_samples": n_samples,
         "n_rows": n_rows,
         "edges": _EDGES,
-        "lines": {str(column): line.facts for column, line in found.items()},
+        "lines": {str(column): line.facts | {"doubtful": line.doubtful} for column, line in found.items()},
         "mirror_ratios": ratios,
         KEY: identity.as_json(),
         "provenance": outputs.provenance(
@@ -349,16 +349,27 @@ def _find(scanned: _ScannedLines, channels: npt.NDArray[np.intp], kind: str, wan
         return _Line(lines.NO_CHANGES, facts | {"note": "analog: no edges are looked for"})
     windows = _Windows(scanned, channels, wanted.drift_window)
     facts |= {"threshold_origin": "found" if wanted.threshold is None else "declared"}
-    threshold = wanted.threshold
+    threshold, doubt = wanted.threshold, ""
     if threshold is None:
         extremes = windows.extremes()
         levels = _levels(windows, extremes, wanted.minimum_step)
         if levels is None:
             return _without_levels(facts, extremes, wanted.minimum_step)
-        threshold = (levels[0] + levels[1]) / 2
-        facts |= {"low_volts": levels[0], "high_volts": levels[1]}
+        threshold = (levels.low + levels.high) / 2
+        facts |= {"low_volts": levels.low, "high_volts": levels.high}
+        doubt = _doubt(levels, len(channels))
     changes = _changes(windows, threshold, active_low=kind == "ttl_low")
-    return _kept(changes, facts | {"threshold_volts": threshold}, wanted, scanned)
+    return _kept(changes, facts | {"threshold_volts": threshold}, wanted, scanned, doubt)
+
+
+def _doubt(levels: lines.Levels, n_copies: int) -> str:
+    """Say why the levels of a line may not be those of its pulses; '' where they are clear."""
+    if levels.is_doubtful:
+        return "one of its levels lasts a few frames only, as a spike does: look at the line, and declare a threshold"
+    if levels.n_aside:
+        n_frames = -(-levels.n_aside // n_copies)
+        return f"about {n_frames} frames lie far beyond its two levels, as spikes do: look at the line"
+    return ""
 
 
 def _without_levels(facts: dict[str, Any], extremes: tuple[float, float], minimum_step: float) -> _Line:
@@ -373,13 +384,14 @@ def _without_levels(facts: dict[str, Any], extremes: tuple[float, float], minimu
     return _Line(lines.NO_CHANGES, facts | {"note": note}, doubtful=True)
 
 
-def _levels(windows: _Windows, extremes: tuple[float, float], minimum_step: float) -> tuple[float, float] | None:
+def _levels(windows: _Windows, extremes: tuple[float, float], minimum_step: float) -> lines.Levels | None:
     if not extremes[1] - extremes[0] >= minimum_step:
         return None
-    histogram = lines.LevelHistogram(*extremes)
+    histogram, n_copies = lines.LevelHistogram(*extremes), 1
     for volts in windows:
         histogram.update(volts)
-    return histogram.levels(minimum_step)
+        n_copies = len(volts)
+    return histogram.levels(minimum_step, n_copies)
 
 
 def _changes(windows: _Windows, threshold: float, active_low: bool) -> lines.Changes:
@@ -389,7 +401,7 @@ def _changes(windows: _Windows, threshold: float, active_low: bool) -> lines.Cha
     return finder.result()
 
 
-def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanned: _ScannedLines) -> _Line:
+def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanned: _ScannedLines, doubt: str) -> _Line:
     """Leave out what is too short or too close, and say so."""
     rate = scanned.rate
     lasting = lines.debounced(changes, scanned.n_samples, lines.frames_lasting(wanted.debounce, rate))
@@ -400,6 +412,8 @@ def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanne
     notes = [f"{n_rising} rising and {n_falling} falling edges at {facts['threshold_volts']:.4g} V"]
     if facts["threshold_origin"] == "declared":
         notes[0] += " (declared)"
+    if doubt:
+        notes.append(doubt)
     if not len(changes.frames):
         notes.append(f"its samples lie between {facts['lowest_volts']} and {facts['highest_volts']} V")
     restless = len(changes.frames) > _RESTLESS * scanned.n_samples
@@ -412,7 +426,9 @@ def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanne
     if kept.begins_active:
         notes.append("the recording begins with the line active, which is no edge")
     counts = {"edges_left_out_by_debounce": n_short, "pulses_left_out_by_minimum_interval": n_close}
-    return _Line(kept, facts | counts | {"begins_active": kept.begins_active, "note": "; ".join(notes)}, restless)
+    return _Line(
+        kept, facts | counts | {"begins_active": kept.begins_active, "note": "; ".join(notes)}, restless or bool(doubt)
+    )
 
 
 def _rows(

@@ -316,6 +316,9 @@ def _remarks(result: _Results) -> list[str]:
     remarks = [*result.acquisition.notes, *result.mask.notes, *descriptions.whole_lines_masked(result.mask)]
     if overrides:
         remarks.append(f"declared by hand, in place of what the files say: {overrides}")
+    for column, facts in result.events.facts.items():
+        if facts.get("doubtful"):
+            remarks.append(f"line {column}: {facts['note']}")
     if result.older:
         remarks.append(f"raw.h5 was made by an older version, before this change: {result.older}")
     if by_hand:
