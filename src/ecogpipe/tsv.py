@@ -82,6 +82,38 @@ def read_header(path: str | Path) -> dict[str, Any]:
         return dict(_header_entry(line) for line in takewhile(lambda line: line.startswith("#"), file) if ": " in line)
 
 
+def read_in_rows(path: str | Path) -> tuple[dict[str, Any], tuple[str, ...], Iterator[list[str]]]:
+    """Return the header and the columns of a table that `write_tsv` wrote, and its rows one by one as cells.
+
+    Raises
+    ------
+    FormatError
+        If the file does not exist, is not text, or a row has another number of cells than there are columns.
+    """
+    path = Path(path)
+    rows = _lines(path)
+    header: dict[str, Any] = {}
+    for line in rows:
+        if not line.startswith("#"):
+            columns = tuple(_cells(line, path))
+            return header, columns, _rows(path, rows, len(columns))
+        header |= [_header_entry(line)] if ": " in line else []
+    raise FormatError(f"{path}: the table is empty; its first line must name the columns, separated by tabs.")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with _refused(path), path.open(encoding="utf-8-sig", newline="") as file:
+        yield from (line.rstrip("\r\n") for line in file)
+
+
+def _rows(path: Path, lines: Iterator[str], n_columns: int) -> Iterator[list[str]]:
+    for number, line in enumerate(filter(None, lines), start=1):
+        cells = line.split("\t")
+        if len(cells) != n_columns:
+            raise FormatError(f"{path}: row {number} has {len(cells)} cells for {n_columns} columns; make it again.")
+        yield cells
+
+
 @contextmanager
 def _refused(path: Path) -> Iterator[None]:
     """Turn what goes wrong while a table is read into a sentence."""

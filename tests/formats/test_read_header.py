@@ -31,7 +31,7 @@ def test_what_is_no_acquisition_file_is_refused_in_one_sentence(tmp_path, conten
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(FormatError, match="there is no such file"):
         read_header(tmp_path / "absent.tdms")
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match="is a folder; name the files in it"):
         read_header(tmp_path)
 
 

@@ -280,3 +280,11 @@ def test_a_recording_in_place_of_its_mirror_is_refused(recording):
             recording.raw,
             title="",
         )
+
+
+@pytest.mark.parametrize(("ratio", "seconds"), [(1000, 8), (4000, 40), (10_000, 40)])
+def test_mirrors_of_slow_drifts_have_a_page(tmp_path, ratio, seconds):
+    """Down to a sample in ten seconds."""
+    settings = {"ratio": ratio, "bandpass": [None, None], "notches": [], "reference": "none"}
+    done = finished_recording(tmp_path / "test_001", seconds=seconds, mirror=settings)
+    assert [figure.name for figure in read_page(draw_page(done))] == ["maps", "spectra", "traces", "triggers"]

@@ -243,3 +243,25 @@ def test_a_missing_result_is_named_and_leaves_nothing(study, tmp_path):
 def test_a_study_of_nothing_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="at least one recording"):
         report({}, tmp_path / "report.html", mirrors=[], title="t")
+
+
+def test_many_masked_sites_of_one_kind_share_a_line_and_the_picture_names_each_place(study, tmp_path):
+    done = study["s1/a/test_001"]
+    for name in ("scan", "channels", "events"):
+        (tmp_path / getattr(done, name).name).write_bytes(getattr(done, name).read_bytes())
+    mask = read_mask(done.mask)
+    mask.keep[:] = np.arange(len(mask)) >= 30
+    reasons = tuple("" if keep else f"dead: std is {site / 1000}" for site, keep in enumerate(mask.keep))
+    origins = tuple("" if keep else "automatic" for keep in mask.keep)
+    write_mask(tmp_path / "mask.tsv", replace(mask, reasons=reasons, origins=origins))
+    written = report({"s": tmp_path}, tmp_path / "report.html", mirrors=[], title="t").read_text()
+    [cells] = re.findall(r"<td>([\d, ;]+)</td><td>30</td><td>dead \(the number of each is in mask.tsv\)</td>", written)
+    places = {tuple(map(int, place.split(", "))) for place in cells.split("; ")}
+    assert places == set(zip(mask.site_row[:30].tolist(), mask.site_column[:30].tolist(), strict=True))
+    [_, path] = re.findall(r'<path fill="[^"]+" d="([^"]+)"', written)
+    squares = {
+        (int(row), int(column) + step)
+        for column, row, length in re.findall(r"M(\d+) (\d+)h(\d+)v1", path)
+        for step in range(int(length))
+    }
+    assert squares == places

@@ -14,6 +14,7 @@ from ecogpipe.errors import EcogpipeError
 from ecogpipe.forecast import Rates
 from ecogpipe.params import load_params, scratch_setting
 from ecogpipe.planning import RecordingPlan, plan_recording
+from ecogpipe.reruns import describe, find_reruns
 
 _COLUMNS = ("recording", "MB in", "MB out", "MB to write", "MB scratch", "MB memory", "minutes")
 
@@ -45,6 +46,8 @@ def _plan(study: Study, cores: int) -> int:
     if plans:
         _print_plans(study, plans, rates, cores)
         refusals += _refusals(study, plans, cores)
+    for line in describe(find_reruns(study.recordings, study.results, study.config["mirrors"])):
+        print(line)
     for refusal in refusals:
         print(refusal, file=sys.stderr)
     return 1 if refusals else 0

@@ -1,6 +1,7 @@
 """The step that finds the edges of the digital BNC lines, at the full rate."""
 
 import logging
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -19,7 +20,7 @@ from ecogpipe.identity import KEY, check_one_recording
 from ecogpipe.params import load_params
 from ecogpipe.signal.rates import ratio_to
 from ecogpipe.steps.scan import NUMBERS
-from ecogpipe.tsv import read_tsv, write_tsv
+from ecogpipe.tsv import read_in_rows, write_tsv
 
 logger = logging.getLogger(__name__)
 
@@ -221,28 +222,31 @@ def read_events(path: Path) -> EventsTable:
     FormatError
         If the file is missing or is no events table.
     """
-    table = read_tsv(path)
-    if table.columns[: len(_COLUMNS)] != _COLUMNS or "lines" not in table.header:
+    header, columns, rows = read_in_rows(path)
+    if columns[: len(_COLUMNS)] != _COLUMNS or "lines" not in header:
         raise FormatError(f"{path}: is not an events table (events.tsv); run extract_events for the recording again.")
-    facts = {int(column): dict(line) for column, line in table.header["lines"].items()}
+    facts = {int(column): dict(line) for column, line in header["lines"].items()}
     digital = [column for column, line in facts.items() if line["kind"] != "analog"]
+    # Of a line with a pulse at every few frames, the cells of all rows would take a hundred times as much.
+    numbers = {(column, edge): (array("q"), array("q")) for column in digital for edge in (RISING, FALLING)}
+    at = {name: columns.index(name) for name in ("line", "edge", "sample", "fine_sample")}
+    for row in rows:
+        samples, fine = numbers.get((int(row[at["line"]]), row[at["edge"]]), (None, None))
+        if samples is not None and fine is not None:
+            samples.append(int(row[at["sample"]]))
+            fine.append(int(row[at["fine_sample"]]))
 
-    def numbers(edge: str, name: str) -> dict[int, lines.Counts]:
-        return {column: _numbers(table.rows, column, edge, name) for column in digital}
+    def of(edge: str, which: int) -> dict[int, lines.Counts]:
+        return {column: np.array(numbers[column, edge][which], dtype=np.int64) for column in digital}
 
     return EventsTable(
-        rising=numbers(RISING, "sample"),
-        falling=numbers(FALLING, "sample"),
-        fine_rising=numbers(RISING, "fine_sample"),
-        fine_falling=numbers(FALLING, "fine_sample"),
-        n_rows=int(table.header["n_rows"]),
+        rising=of(RISING, 0),
+        falling=of(FALLING, 0),
+        fine_rising=of(RISING, 1),
+        fine_falling=of(FALLING, 1),
+        n_rows=int(header["n_rows"]),
         facts=facts,
     )
-
-
-def _numbers(rows: list[dict[str, str]], column: int, edge: str, name: str) -> lines.Counts:
-    wanted = str(column), edge
-    return np.array([int(row[name]) for row in rows if (row["line"], row["edge"]) == wanted], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -435,13 +439,24 @@ def _rows(
     found: Mapping[int, _Line], rate: Fraction, n_rows: int, ratios: list[int | None]
 ) -> Iterator[tuple[object, ...]]:
     """Rows in order of time; a falling edge never shares its frame with a rising one of the same line."""
-    all_edges = sorted(
-        (int(sample), column, edge, int(fine))
+    kinds = [
+        (column, edge, edges)
         for column, line in found.items()
         for edge, edges in ((RISING, line.changes.rising), (FALLING, line.changes.falling))
-        for sample, fine in zip(edges.frames, edges.fine, strict=True)
+    ]
+    samples, fines, which = (
+        np.concatenate([np.array([], np.int64), *pieces])
+        for pieces in (
+            [edges.frames for _, _, edges in kinds],
+            [edges.fine for _, _, edges in kinds],
+            [np.full(len(edges.frames), number) for number, (_, _, edges) in enumerate(kinds)],
+        )
     )
-    for sample, column, edge, fine in all_edges:
+    names = sorted(range(len(kinds)), key=lambda number: kinds[number][:2])
+    place = np.argsort(np.array(names, dtype=np.int64))
+    for number in np.lexsort((fines, place[which], samples)) if len(kinds) else ():
+        column, edge, _ = kinds[which[number]]
+        sample, fine = int(samples[number]), int(fines[number])
         mirrored = [None if ratio is None else sample // ratio for ratio in ratios]
         times = sample, lines.seconds_text(sample, rate), fine, lines.seconds_text(fine, rate * n_rows)
         yield column, edge, *times, *mirrored

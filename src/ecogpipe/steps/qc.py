@@ -39,6 +39,9 @@ _BEFORE_TRIGGER_SECONDS = 0.5
 _BEGINNING_SECONDS = 1
 _KEPT_TRACES, _MASKED_TRACES = 10, 3
 _COPIES, _SHARE = 12, 4
+_LEAST_WINDOW, _LEAST_SEGMENT = 64, 32
+"""Samples of a window and of a segment, where seconds hold fewer: of mirrors at the rate of slow drifts."""
+
 _BLOCK = 256
 """Frames that line noise is summed over at once; part of what it is, to the last bit."""
 
@@ -163,7 +166,8 @@ class _Signals:
 
     def windows(self) -> list[slice]:
         """Windows that are spread over the recording, without those that a gap lies in as far as there are others."""
-        spread = spectra.spread_windows(self.n_samples, round(_WINDOW_SECONDS * self.rate), N_WINDOWS)
+        length = max(_LEAST_WINDOW, round(_WINDOW_SECONDS * self.rate))
+        spread = spectra.spread_windows(self.n_samples, length, N_WINDOWS)
         whole = [
             window
             for window in spread
@@ -184,7 +188,7 @@ class _Survey:
 
 def _survey(signals: _Signals, positions: Positions) -> _Survey:
     """Go through the windows, as many electrodes at a time as the memory limit holds."""
-    windows, segment = signals.windows(), round(_SEGMENT_SECONDS * signals.rate)
+    windows, segment = signals.windows(), max(_LEAST_SEGMENT, round(_SEGMENT_SECONDS * signals.rate))
     if not windows or not len(positions):
         nothing: Floats = np.full((len(positions), 1), np.nan)
         return _Survey(np.ones(1), nothing, nothing[:, 0], "no samples")
@@ -294,7 +298,7 @@ def _traces(
 
     window = _stretch(rising, after.rate, after.n_samples)
     raw_window = slice(window.start * facts.ratio, min(window.stop * facts.ratio, before.n_samples))
-    first = round(_BEGINNING_SECONDS * after.rate)
+    first = max(_LEAST_SEGMENT, round(_BEGINNING_SECONDS * after.rate))
     beginning = slice(0, min(after.n_samples, max(first, 2 * facts.settling_samples)))
     return [
         stretch("Raw", before, raw_window, ()),
@@ -375,7 +379,7 @@ def _all_seconds(edges: dict[int, npt.NDArray[np.int64]], rate: Fraction) -> Flo
 
 def _stretch(rising: Floats, rate: Fraction, n_samples: int) -> slice:
     """Choose the samples to show: around the trigger that is nearest to the middle of the recording, or the middle."""
-    length = min(n_samples, round(_TRACE_SECONDS * rate))
+    length = min(n_samples, max(_LEAST_SEGMENT, round(_TRACE_SECONDS * rate)))
     middle = float(n_samples / rate) / 2
     begin = middle - _TRACE_SECONDS / 2
     if len(rising):

@@ -4,8 +4,9 @@ import base64
 import csv
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ecogpipe import layout, outputs
 from ecogpipe.datasource.buffers import open_hdf5
-from ecogpipe.electrodes.channels import ChannelTable, read_channels
+from ecogpipe.electrodes.channels import read_channels
 from ecogpipe.electrodes.masks import MANUAL, MaskTable, read_mask
 from ecogpipe.errors import SettingsError
 from ecogpipe.figures.array import mask_colours
@@ -32,6 +33,12 @@ _PAGE_ENDING = "_qc.png"
 
 _SMALL = 12
 """Recordings up to which a report holds its pictures and unfolds all sections; a larger one would not open any more."""
+
+_LISTED_SITES = 24
+"""Sites that are masked for one kind of fault up to which each has a line of its own."""
+
+_PIECES = 64
+"""Parts of the template that are written at once: the text of hundreds of recordings is never held as a whole."""
 
 _FIGURE_TITLES = {
     "maps": "The array",
@@ -90,7 +97,7 @@ def report(
         loader=PackageLoader("ecogpipe"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("report.html.j2")
     with outputs.whole_file(page) as part:
-        text = template.render(
+        content = template.stream(
             title=title,
             tiles=_tiles(results),
             any_cost=any(result.cost.seconds for result in results),
@@ -98,7 +105,9 @@ def report(
             recordings=[_recording(result, page.parent, len(results) <= _SMALL) for result in results],
             provenance=outputs.provenance("report", inputs, {"title": title, "mirrors": list(mirrors)}, page.parent),
         )
-        part.write_text(text, encoding="utf-8")
+        content.enable_buffering(_PIECES)
+        with part.open("w", encoding="utf-8") as file:
+            file.writelines(content)
     return page
 
 
@@ -108,15 +117,22 @@ class _Results:
     def __init__(self, name: str, folder: Path, mirrors: Sequence[str], benchmarks: Sequence[Path]) -> None:
         self.name, self.folder, self._mirrors = name, folder, mirrors
         self.cost = _read_cost(benchmarks)
-        self.table: ChannelTable = read_channels(folder / "channels.tsv")
-        self.mask: MaskTable = read_mask(folder / "mask.tsv")
+        table = read_channels(folder / "channels.tsv")
+        self.set_up = [name for name in (table.daq, table.headstage, table.electrode) if name]
+        self.array, self.array_text, self.grid = (
+            table.electrode or table.daq,
+            descriptions.array_text(table),
+            table.grid,
+        )
+        # The numbers of each site, and what the files say of each channel, are not shown, and are most of it.
+        self.mask: MaskTable = replace(read_mask(folder / "mask.tsv"), numbers={})
         self.events: EventsTable = read_events(folder / "events.tsv")
         with open_hdf5(folder / "scan.h5") as file:
-            self.acquisition = layout.read_acquisition(file)
+            self.acquisition = replace(layout.read_acquisition(file), info={})
             self.n_samples = int(file.attrs["n_samples"])
         check_one_recording(*self.results())
         self.older = older_changes("ingest", folder / "raw.h5") if (folder / "raw.h5").exists() else ""
-        self.n_nonfinite = read_numbers(folder / "scan.h5")["n_nonfinite"]
+        self.bad_samples = descriptions.bad_samples_text(read_numbers(folder / "scan.h5")["n_nonfinite"])
 
     @cached_property
     def pages(self) -> list[tuple[Path, Path]]:
@@ -164,19 +180,20 @@ class _Mirror:
 
 @dataclass(frozen=True)
 class _Thumbnail:
-    """The mask as a small picture: rows and columns of the grid, and (row, column, colour) of each masked site."""
+    """The mask as a small picture: rows and columns of the grid, and paths of all sites and of each colour's."""
 
     n_rows: int
     n_columns: int
-    places: Sequence[tuple[int, int]]
-    masked: Sequence[tuple[int, int, str]]
+    places: str
+    masked: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class _MaskedSite:
-    row: int
-    column: int
-    channel: int
+class _MaskedSites:
+    """A masked site, or several that are masked for one reason: where, which channels, why, and who decided."""
+
+    places: str
+    channels: str
     reason: str
     origin: str
 
@@ -203,14 +220,14 @@ class _Recording:
     facts: Sequence[tuple[str, str]]
     mirrors: Sequence[_Mirror]
     masked_text: str
-    masked: Sequence[_MaskedSite]
+    masked: Sequence[_MaskedSites]
 
 
 def _recording(result: _Results, page_folder: Path, small: bool) -> _Recording:
     acquisition, n_kept = result.acquisition, int(result.mask.keep.sum())
     return _Recording(
         name=result.name,
-        array=result.table.electrode or result.table.daq,
+        array=result.array,
         folder=Path(os.path.relpath(result.folder, page_folder)).as_posix(),
         n_channels=acquisition.n_channels,
         n_sites=len(result.mask),
@@ -311,7 +328,6 @@ def _short_line(column: int, events: EventsTable) -> str:
 def _remarks(result: _Results) -> list[str]:
     """Everything that a person should know before using the recording."""
     overrides = descriptions.overrides_text(result.acquisition.overrides)
-    bad_samples = descriptions.bad_samples_text(result.n_nonfinite)
     by_hand = sum(origin == MANUAL for origin in result.mask.origins)
     remarks = [*result.acquisition.notes, *result.mask.notes, *descriptions.whole_lines_masked(result.mask)]
     if overrides:
@@ -323,16 +339,16 @@ def _remarks(result: _Results) -> list[str]:
         remarks.append(f"raw.h5 was made by an older version, before this change: {result.older}")
     if by_hand:
         remarks.append(f"{by_hand} {'site is' if by_hand == 1 else 'sites are'} masked or kept by hand")
-    if bad_samples:
-        remarks.append(f"samples: {bad_samples}")
+    if result.bad_samples:
+        remarks.append(f"samples: {result.bad_samples}")
     return remarks
 
 
 def _facts(result: _Results) -> list[tuple[str, str]]:
-    acquisition, table = result.acquisition, result.table
+    acquisition = result.acquisition
     return [
-        ("Set-up", ", ".join(name for name in (table.daq, table.headstage, table.electrode) if name)),
-        ("Array", descriptions.array_text(table)),
+        ("Set-up", ", ".join(result.set_up)),
+        ("Array", result.array_text),
         ("Acquired", f"{acquisition.n_channels} channels at {descriptions.rate_text(acquisition.rate)}"),
         ("Length", descriptions.length_text(result.n_samples, acquisition.rate)),
         ("Started", acquisition.start_time or "not known"),
@@ -377,20 +393,42 @@ def _thumbnail(result: _Results) -> _Thumbnail:
     masked_kinds = sorted({kind for kind in kinds if kind})
     colours = dict(zip(masked_kinds, mask_colours(masked_kinds), strict=True))
     places = list(zip(mask.site_row.tolist(), mask.site_column.tolist(), strict=True))
-    masked = [(*place, colours[kind]) for place, kind in zip(places, kinds, strict=True) if kind]
-    return _Thumbnail(*result.table.grid, places, masked)
+    masked = [
+        (colours[kind], _path([place for place, own in zip(places, kinds, strict=True) if own == kind]))
+        for kind in masked_kinds
+    ]
+    return _Thumbnail(*result.grid, _path(places), masked)
 
 
-def _masked_sites(mask: MaskTable) -> list[_MaskedSite]:
-    by_site = np.lexsort((mask.site_column, mask.site_row))
-    return [
-        _MaskedSite(
-            row=int(mask.site_row[site]),
-            column=int(mask.site_column[site]),
-            channel=int(mask.channel[site]),
+def _path(places: Sequence[tuple[int, int]]) -> str:
+    """Return a path of unit squares, those that are next to each other in a row as one."""
+    runs: list[list[int]] = []
+    for row, column in sorted(places):
+        if runs and runs[-1][0] == row and runs[-1][1] + runs[-1][2] == column:
+            runs[-1][2] += 1
+        else:
+            runs.append([row, column, 1])
+    return "".join(f"M{column} {row}h{length}v1h-{length}z" for row, column, length in runs)
+
+
+def _masked_sites(mask: MaskTable) -> list[_MaskedSites]:
+    """Return the masked sites in order of their places, those of one kind of fault together where they are many."""
+    kinds = descriptions.mask_kinds(mask)
+    count = Counter(zip(kinds, mask.origins, strict=True))
+    told: list[_MaskedSites] = []
+    by_site = [int(site) for site in np.lexsort((mask.site_column, mask.site_row)) if not mask.keep[site]]
+    for kind, origin in dict.fromkeys((kinds[site], mask.origins[site]) for site in by_site):
+        if count[kind, origin] > _LISTED_SITES:
+            members = [site for site in by_site if (kinds[site], mask.origins[site]) == (kind, origin)]
+            places = "; ".join(f"{mask.site_row[site]}, {mask.site_column[site]}" for site in members)
+            told.append(_MaskedSites(places, f"{len(members)}", f"{kind} (the number of each is in mask.tsv)", origin))
+    alone = [site for site in by_site if count[kinds[site], mask.origins[site]] <= _LISTED_SITES]
+    return told + [
+        _MaskedSites(
+            places=f"{mask.site_row[site]}, {mask.site_column[site]}",
+            channels=f"{mask.channel[site]}",
             reason=mask.reasons[site],
             origin=mask.origins[site],
         )
-        for site in by_site
-        if not mask.keep[site]
+        for site in alone
     ]
