@@ -101,8 +101,13 @@ class _SqueezedLines:
         with _open(self.path) as file:
             for first in range(start, stop, n_values):
                 times = slice(first, min(first + n_values, stop))
-                pieces = [self._piece(file[name], times) for name in self.datasets]
-                yield np.concatenate(pieces).astype(self.dtype, copy=False)
+                block = np.concatenate([self._piece(file[name], times) for name in self.datasets])
+                if block.shape != (self.n_lines, times.stop - first):
+                    raise FormatError(
+                        f"{self.path}: {self.datasets[0]} gives {block.shape} samples in place of "
+                        f"{self.n_lines, times.stop - first}; write the signals as one array of two axes."
+                    )
+                yield block.astype(self.dtype, copy=False)
 
     def _piece(self, dataset: h5py.Dataset, times: slice) -> npt.NDArray[Any]:
         """Read some samples of a dataset, (lines, time)."""

@@ -22,6 +22,7 @@ from ecogpipe.signal.rates import exact_rate
 MOST_INFO_BYTES = 100_000
 """Of what a file says of itself beside the signals."""
 
+_AXES = 2
 _REORDERED = "ELECTRODE"
 _LISTED_AT_MOST = 12
 
@@ -94,7 +95,12 @@ def find_signals(variables: Variables, declared: Mapping[str, Any]) -> Signals:
     acquisition = settle(variables.path, found, declared, _declared_rate(variables, declared))
     layouts = layouts_by_count(acquisition, declared)
     described = f"{variables.path}: {variable} is {_times(shape)}, and {describe_counts(acquisition, declared)}"
-    channels_first = _channels_first(described, shape, list(layouts), declared)
+    if sum(length != 1 for length in shapes[variable]) < _AXES and len(shapes[variable]) != _AXES:
+        if 1 not in layouts:
+            raise FormatError(f"{described}, but a vector is one channel; {advice_on_counts(declared)}")
+        channels_first = True
+    else:
+        channels_first = _channels_first(described, shape, list(layouts), declared)
     n_lines, n_values = shape if channels_first else shape[::-1]
     if not n_values:
         raise FormatError(f"{variables.path}: {variable} holds no samples; record or copy it again.")
