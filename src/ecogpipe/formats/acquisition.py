@@ -15,6 +15,9 @@ from ecogpipe.signal.rates import exact_rate, frame_rate
 _COUNTS = {"n_rows": 1, "n_columns": 1, "n_bncs": 0, "oversampling": 1}
 """Whole numbers that can be declared, and the least that each can be."""
 
+_MOST = 1_000_000
+"""No recording has as many rows, columns or samples of a visit."""
+
 _CHOICES = {
     "units": tuple(MICROVOLTS_PER),
     "sampling_interval_unit": ("s", "ms", "us"),
@@ -84,7 +87,7 @@ def check_declared(declared: Mapping[str, Any]) -> None:
     for name, value in declared.items():
         if name not in _DECLARABLE:
             raise SettingsError(f"There is no acquisition value {name!r} to declare. {nearest(name, _DECLARABLE)}")
-        if name in _COUNTS and (not isinstance(value, int) or value < _COUNTS[name]):
+        if name in _COUNTS and (not isinstance(value, int) or not _COUNTS[name] <= value <= _MOST):
             raise SettingsError(f"{name} is declared as {value!r}; give a whole number of {_COUNTS[name]} or more.")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise SettingsError(f"{name} is declared as {value!r}. {nearest(str(value), _CHOICES[name])}")
@@ -162,6 +165,8 @@ def whole(path: Path, name: str, value: object) -> int:
         If it is not a whole number.
     """
     count = number(path, name, value)
+    if abs(count) > _MOST:
+        raise FormatError(f"{path}: {name} is {value!r}, which is impossible; declare the true one.")
     if count != round(count):
         raise FormatError(f"{path}: {name} is {value!r}, where a whole number is needed; declare the true one.")
     return round(count)

@@ -40,17 +40,19 @@ class HDF5Variables:
         return self._shapes
 
     @cached_property
+    def _numeric(self) -> dict[str, h5py.Dataset]:
+        return dict(_numeric_datasets(self._file))
+
+    @cached_property
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        shapes = {
-            name: item.shape[::-1] if self.reversed else item.shape for name, item in _numeric_datasets(self._file)
-        }
+        shapes = {name: item.shape[::-1] if self.reversed else item.shape for name, item in self._numeric.items()}
         return shapes | {group: (len(names), shapes[names[0]][-1]) for group, names in self._channel_groups.items()}
 
     @cached_property
     def _channel_groups(self) -> dict[str, list[str]]:
         """Groups that hold nothing but vectors of one length and dtype, a channel each, with their members."""
         members: dict[str, dict[str, h5py.Dataset]] = {}
-        for name, item in _numeric_datasets(self._file):
+        for name, item in self._numeric.items():
             members.setdefault(name.rpartition("/")[0], {})[name] = item
         return {
             group: sorted(datasets, key=natural_order)
