@@ -1,6 +1,7 @@
 """What a recording will cost, from the headers of its files and a look at a few of its samples."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe import forecast
-from ecogpipe.datasource.buffers import open_hdf5
+from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.chunk_writer import shuffled_and_deflated
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import WiringError
@@ -194,11 +195,10 @@ def _sample(header: Header) -> npt.NDArray[Any]:
     if header.read_blocks is not None:
         return np.ascontiguousarray(next(header.read_blocks(_SAMPLED_FRAMES)))
     part = header.parts[0]
-    with open_hdf5(part.path) as file:
-        dataset = file[part.dataset]
-        start = max(0, dataset.shape[0 if part.time_first else 1] - _SAMPLED_FRAMES) // 2
+    with closing(HDF5Buffer.open(part.path, part.dataset)) as buffer:
+        start = max(0, buffer.shape[0 if part.time_first else 1] - _SAMPLED_FRAMES) // 2
         frames = slice(start, start + _SAMPLED_FRAMES)
-        return np.ascontiguousarray(dataset[frames].T if part.time_first else dataset[:, frames])
+        return np.ascontiguousarray(buffer[frames].T if part.time_first else buffer[:, frames])
 
 
 def _packed_share(samples: npt.NDArray[Any]) -> float:

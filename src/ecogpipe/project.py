@@ -138,6 +138,10 @@ def _draft(stem: str, found: dict[int, Path] | Path, raw: Path, study: Path) -> 
 
 def _in_table(file: Path, study: Path) -> str:
     name = Path(os.path.relpath(file, study)).as_posix()
+    if not name.isprintable() and any("\udc80" <= character <= "\udcff" for character in name):
+        raise SettingsError(
+            f"{os.fsencode(file)!r}: a name that is not in UTF-8 cannot stand in the table; rename the file."
+        )
     if re.search(r"[;\t\n\r\"]", name):
         raise SettingsError(
             f"{file}: a name with a semicolon, a quote or a tab cannot stand in the table; rename the file."

@@ -17,6 +17,8 @@ from ecogpipe.tsv import read_tsv
 
 COLUMNS = ("subject", "session", "recording", "files", "daq", "headstage", "electrode", "bnc", "overrides")
 
+_OF_PATTERNS = frozenset("{}<>")
+
 BLANK = "FILL_IN"
 """What stands in a cell that only a person can fill; a table that still holds it is refused."""
 
@@ -116,6 +118,7 @@ def check_wirings(recordings: Iterable[Recording], path: str | Path, user_tables
     WiringError
         With the recording, the name that is not known, and the nearest one.
     """
+    _check_names([] if user_tables is None else user_tables.glob("*"))
     known: set[tuple[str, str, str]] = set()
     for recording in recordings:
         set_up = recording.daq, recording.headstage, recording.electrode
@@ -136,6 +139,7 @@ def check_masks(recordings: Iterable[Recording], folder: Path) -> None:
     MaskError
         With the file or its row, and the nearest name.
     """
+    _check_names(file for file in folder.rglob("*") if file.is_file())
     sessions: dict[Path, list[str]] = {}
     for recording in recordings:
         path = manual_mask_path(folder, recording.subject, recording.session)
@@ -150,6 +154,15 @@ def check_masks(recordings: Iterable[Recording], folder: Path) -> None:
     for path, names in sessions.items():
         if path.exists():
             check_manual_mask(path, names)
+
+
+def _check_names(paths: Iterable[Path]) -> None:
+    """Refuse files of the config, as wirings and masks, that Snakemake would take for a pattern."""
+    for path in paths:
+        if found := sorted(set(str(path)) & _OF_PATTERNS):
+            raise SettingsError(
+                f"{path}: a name with {' or '.join(found)} is taken for a pattern by Snakemake, so rename the file."
+            )
 
 
 def manual_mask_path(folder: Path, subject: str, session: str) -> Path:
@@ -202,7 +215,7 @@ def find_shared(recordings: Iterable[Recording], path: str | Path) -> list[str]:
 
 def _check_file_names(files: Iterable[str], where: str) -> None:
     for file in files:
-        if found := sorted(set(file) & set("{}<>")):
+        if found := sorted(set(file) & _OF_PATTERNS):
             raise SettingsError(
                 f"{where}: files holds {file!r}; a name with {' or '.join(found)} is taken for a pattern by Snakemake, "
                 "so rename the file."

@@ -14,7 +14,14 @@ from snakemake.logging import logger
 from ecogpipe.electrodes.manual_masks import mask_files
 from ecogpipe.errors import EcogpipeError, nearest
 from ecogpipe.originals import find_future, find_missing, is_hdf5
-from ecogpipe.recordings import Recording, check_masks, check_wirings, find_shared, manual_mask_path, read_recordings
+from ecogpipe.recordings import (
+    Recording,
+    check_masks,
+    check_wirings,
+    find_shared,
+    manual_mask_path,
+    read_recordings,
+)
 from ecogpipe.reruns import describe, find_kept, find_reruns
 from ecogpipe.revisions import REVISIONS
 from ecogpipe.settings import check_config, read_config_file

@@ -14,6 +14,7 @@ from ecogpipe.electrodes.manual_masks import add_to_manual_mask, check_manual_ma
 from ecogpipe.electrodes.masks import MANUAL, MaskTable, read_mask
 from ecogpipe.errors import MaskError, SettingsError, nearest
 from ecogpipe.formats.mask_files import read_mask_arrays
+from ecogpipe.identity import check_one_recording
 from ecogpipe.recordings import Recording, manual_mask_path
 
 _EVERY = "*"
@@ -99,6 +100,7 @@ def _show(name: str, results: Path) -> None:
     if not path.exists():
         raise MaskError(f"{path}: {name} has no mask yet; run `ecogpipe run` first.")
     mask, table = read_mask(path), read_channels(results / "channels.tsv")
+    check_one_recording(path, results / "channels.tsv")
     print(f"{name}: {mask.keep.sum()} of {len(mask)} sites in use\n")
     signs = np.full(table.grid, " ")
     signs[mask.site_row, mask.site_column] = [_sign(*decided) for decided in zip(mask.keep, mask.origins, strict=True)]

@@ -21,8 +21,11 @@ __all__ = ["Header", "read_header"]
 _TDMS, _TDMS_INDEX = b"TDSm", b"TDSh"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MATLAB5_VERSIONS = (b"\x00\x01IM", b"\x01\x00MI")
-_MATLAB4_HEADER = struct.Struct("<5i")
+_MATLAB4_HEADER = struct.Struct("5i")
 _MATLAB4_KINDS = tuple(10 * number + text_or_sparse for number in range(6) for text_or_sparse in range(3))
+_MATLAB4_ORDERS = {"<": 0, ">": 1000}
+"""The byte orders of a file, and what the type of a matrix says of each."""
+
 _LONGEST_MATLAB4_NAME = 64
 _HEAD_BYTES = 128
 
@@ -68,10 +71,14 @@ def _is_matlab4(head: bytes) -> bool:
     """Whether a matrix of Matlab 4 begins here: its type, rows, columns, whether it is complex, length of its name."""
     if len(head) < _MATLAB4_HEADER.size:
         return False
-    kind, n_rows, n_columns, is_complex, name_length = _MATLAB4_HEADER.unpack_from(head)
-    name = head[_MATLAB4_HEADER.size : _MATLAB4_HEADER.size + name_length]
+    return any(_is_matlab4_header(head, order, of_order) for order, of_order in _MATLAB4_ORDERS.items())
+
+
+def _is_matlab4_header(head: bytes, order: str, of_order: int) -> bool:
+    kind, n_rows, n_columns, is_complex, name_length = struct.unpack_from(order + _MATLAB4_HEADER.format, head)
+    name = head[_MATLAB4_HEADER.size : _MATLAB4_HEADER.size + max(0, name_length)]
     return (
-        kind in _MATLAB4_KINDS
+        kind - of_order in _MATLAB4_KINDS
         and min(n_rows, n_columns) >= 0
         and is_complex in (0, 1)
         and 1 < name_length <= _LONGEST_MATLAB4_NAME

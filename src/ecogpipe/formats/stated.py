@@ -128,8 +128,8 @@ def _attributes(dataset: h5py.Dataset, name: str) -> Iterable[tuple[str, Any]]:
     if group is not None and group.name not in (None, "/"):
         places.append((group.name.strip("/"), group))
         beside = group.get("starting_time")
-        if isinstance(beside, h5py.Dataset):
-            places.append((beside.name.strip("/"), beside))
+        if isinstance(beside, h5py.Dataset) and "rate" in beside.attrs:
+            yield f"{beside.name.strip('/')}.rate", _readable(beside, "rate")
     for place, item in places:
         for attribute in item.attrs:
             value = _readable(item, attribute)
@@ -159,5 +159,6 @@ def _says_something(key: str, value: Any, used: set[str]) -> bool:
     if name in used:
         return False
     if name in _NOTHING:
-        return number_or_none(value) != _NOTHING[name]
+        # NWB writes a resolution of -1 where it is not known.
+        return number_or_none(value) not in (_NOTHING[name], -1.0 if name == "resolution" else None)
     return name in _UNIT_NAMES and unit_of(value) is None and bool(str(value).strip())

@@ -75,7 +75,7 @@ def scan(raw: Path, scan: Path) -> Path:
     """
     with open_raw(raw) as recording, outputs.whole_hdf5(scan) as file, threadpool_limits(1, user_api="blas"):
         acquisition = recording.acquisition
-        _check_memory(acquisition, recording.source.dtype)
+        _check_memory(raw, acquisition, recording.source.dtype)
         layout.write_acquisition(file, acquisition)
         file.attrs["n_samples"] = recording.n_samples
         rate, n_compared = float(acquisition.rate), _n_compared(acquisition)
@@ -177,7 +177,7 @@ def _n_compared(acquisition: layout.Acquisition) -> int:
     return acquisition.n_rows * acquisition.n_columns
 
 
-def _check_memory(acquisition: layout.Acquisition, dtype: np.dtype[Any]) -> None:
+def _check_memory(raw: Path, acquisition: layout.Acquisition, dtype: np.dtype[Any]) -> None:
     n_channels = acquisition.n_channels
     for what, needed in (
         (
@@ -189,7 +189,7 @@ def _check_memory(acquisition: layout.Acquisition, dtype: np.dtype[Any]) -> None
         limit = load_params().memory_limit
         if needed > limit // _SHARE:
             raise MemoryBlowOutError(
-                f"Scanning takes {what}, which is {needed} bytes: more than half of the memory limit of {limit} "
+                f"{raw}: scanning takes {what}, which is {needed} bytes: more than half of the memory limit of {limit} "
                 f"bytes. Raise the limit to {_SHARE * needed} bytes, or give the job more memory."
             )
 
