@@ -2,6 +2,7 @@
 
 import hashlib
 from fractions import Fraction
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -133,7 +134,7 @@ def test_the_memory_of_the_rule_holds_the_largest_array():
     """A job gets a quarter of the rule's 1000 MB for signals, and each need a quarter of that."""
     largest = layout.Acquisition(Fraction(30_000), 36, 30, 2, units="V")
     with override(memory_limit=250e6):
-        _check_memory(largest, np.dtype("float64"))
+        _check_memory(Path("raw.h5"), largest, np.dtype("float64"))
 
 
 def test_correlation_is_that_of_the_channels_that_are_no_lines(tmp_path):
