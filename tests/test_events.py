@@ -8,14 +8,13 @@ import pytest
 from ecogpipe.events import (
     ChangeFinder,
     Changes,
-    LevelHistogram,
     RestLevelFinder,
     debounced,
     frames_lasting,
-    line_levels,
     seconds_text,
     spaced,
 )
+from ecogpipe.levels import LevelHistogram, line_levels
 
 N_SAMPLES = 20_000
 STARTS = np.array([3, 1500, 7000, 19_990])

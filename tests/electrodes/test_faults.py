@@ -8,7 +8,8 @@ import pytest
 
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import ChannelTable, channel_table
-from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS, SiteNumbers, check_thresholds, fault_reasons, judge_sites
+from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS, check_thresholds, fault_reasons, judge_sites
+from ecogpipe.electrodes.site_numbers import SiteNumbers
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import SettingsError
 

@@ -13,11 +13,11 @@ from ecogpipe.electrodes.channels import channel_table
 from ecogpipe.electrodes.faults import (
     AUTOMATIC_DEFAULTS,
     Judgement,
-    SiteNumbers,
     check_thresholds,
     fault_reasons,
     judge_sites,
 )
+from ecogpipe.electrodes.site_numbers import SiteNumbers
 from ecogpipe.electrodes.wiring import Wiring, known_wirings
 from ecogpipe.metrics import FrameBlocks, FrameNumbers
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.grid import is_number
+from ecogpipe.electrodes.site_numbers import OF_WHITE_NOISE, SiteNumbers
 from ecogpipe.electrodes.typical import CHANCE, find_typical_sites
 from ecogpipe.errors import SettingsError, nearest
 
@@ -41,50 +42,8 @@ _RANGES = {
     "nonfinite_fraction": (0.0, 1.0),
 }
 
-_OF_WHITE_NOISE = np.sqrt(2)
-"""`hf_rms` of white noise whose std is 1."""
-
 _INVERTED = -0.5
 """Correlation with the sites around, as a fraction of the typical one, from which on a site looks inverted."""
-
-
-@dataclass(frozen=True)
-class SiteNumbers:
-    """Numbers of the scan, one per electrode channel; all but the fractions in the unit of the acquisition.
-
-    Attributes
-    ----------
-    std, minimum, maximum : array
-        Over the finite samples of each channel.
-    hf_rms : array
-        Rms of the difference between successive samples.
-    rail_fraction : array
-        Samples in runs at the channel's own extreme, as a fraction of all.
-    stuck_fraction : array
-        Samples in blocks in which the channel does not change, as a fraction of all.
-    nonfinite_fraction : array
-        Samples that are NaN or infinite, as a fraction of all.
-    line_rms : array
-        Rms at the frequency of the mains; NaN where that is not declared.
-    correlation : array, (channels, channels)
-        Of the slow changes of each channel with those of every other; NaN where a channel does not change.
-    n_changes : int
-        Slow changes that the correlations are made of.
-    converter_step : float
-        What one step of the converter is; NaN where not known.
-    """
-
-    std: Floats
-    minimum: Floats
-    maximum: Floats
-    hf_rms: Floats
-    rail_fraction: Floats
-    stuck_fraction: Floats
-    nonfinite_fraction: Floats
-    line_rms: Floats
-    correlation: Floats
-    n_changes: int
-    converter_step: float = np.nan
 
 
 Kind = Literal["not finite", "dead", "railed", "noisy", "line noise", "stuck", "disconnected"]
@@ -175,21 +134,9 @@ def judge_sites(numbers: SiteNumbers, chan_map: ChannelMap, thresholds: Mapping[
     std = numbers.std
     lost = (numbers.nonfinite_fraction > thresholds["nonfinite_fraction"]) | ~np.isfinite(std)
     at_extreme = numbers.rail_fraction > thresholds["rail_fraction"]
-    ranges = numbers.maximum - numbers.minimum
+    ranges, whiteness = numbers.ranges, numbers.whiteness
     changing = ~lost & (ranges > 0)
-    whiteness = np.divide(numbers.hf_rms, _OF_WHITE_NOISE * std, out=np.zeros_like(std), where=changing & (std > 0))
-    typical = find_typical_sites(
-        std,
-        ranges,
-        changing,
-        at_extreme,
-        numbers.correlation,
-        chan_map,
-        whiteness=whiteness,
-        n_changes=numbers.n_changes,
-        converter_step=numbers.converter_step,
-        thresholds=(thresholds["dead_ratio"], thresholds["noisy_ratio"], thresholds["whiteness"]),
-    )
+    typical = find_typical_sites(numbers, chan_map, changing, at_extreme, thresholds)
     typical_std = _typical(std, typical.among, at_extreme)
     dead = ~lost & ~(changing & (std > thresholds["dead_ratio"] * typical_std))
     alive = ~lost & ~dead
@@ -309,7 +256,7 @@ def _noise_evidence(
     """Return why each channel is noisy, compared with typical ones; '' where it is not."""
     std, hf_rms, noisy_ratio = numbers.std, numbers.hf_rms, thresholds["noisy_ratio"]
     typical_std, typical_hf = _typical(std, among, at_extreme), _typical(hf_rms, among, at_extreme)
-    strong = hf_rms > thresholds["noise_over_signal"] * _OF_WHITE_NOISE * typical_std
+    strong = hf_rms > thresholds["noise_over_signal"] * OF_WHITE_NOISE * typical_std
     rough = strong & (hf_rms > noisy_ratio * typical_hf)
     evidence = [""] * std.size
     for channel in np.flatnonzero(rough):

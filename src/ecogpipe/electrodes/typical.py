@@ -1,12 +1,13 @@
 """Which sites of an array the automatic rule compares the others with: those that look alive, or else the majority."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.electrodes.channel_map import ChannelMap
+from ecogpipe.electrodes.site_numbers import SiteNumbers
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -52,54 +53,41 @@ class TypicalSites:
 
 
 def find_typical_sites(
-    std: Floats,
-    ranges: Floats,
-    candidates: Bools,
-    at_extreme: Bools,
-    correlation: Floats,
-    chan_map: ChannelMap,
-    *,
-    whiteness: Floats,
-    n_changes: int,
-    converter_step: float,
-    thresholds: tuple[float, float, float],
+    numbers: SiteNumbers, chan_map: ChannelMap, candidates: Bools, at_extreme: Bools, thresholds: Mapping[str, float]
 ) -> TypicalSites:
     """Find the sites that are typical of a recording.
 
     The sites fall into groups by their std, with a gap of a factor of two between any two groups. A group is *alive*
     when its sites are more alike than by chance, their spectrum is not that of white noise, and more than the last bits
-    of the converter change. Where the largest
-    group that is alive is no majority, it is typical all the same, and a note says so; where none is known to be alive,
-    all candidates count, so that the majority decides, and a note says so if sites far outside of it are many.
+    of the converter change. Where the largest group that is alive is no majority, it is typical all the same, and a
+    note says so; where none is known to be alive, all candidates count, so that the majority decides, and a note says
+    so if sites far outside of it are many.
 
     Parameters
     ----------
-    std, ranges, whiteness : array
-        Of each site; a whiteness of 1 is that of white noise.
+    numbers : SiteNumbers
+        Of all sites.
+    chan_map : ChannelMap
+        Where the sites are.
     candidates : array of bool
         Sites that change and are finite.
     at_extreme : array of bool
         Sites that stay at their extreme for long: railed, or too small for the converter.
-    correlation : array, (sites, sites)
-        Of their slow changes; NaN where not known.
-    chan_map : ChannelMap
-        Where the sites are.
-    n_changes : int
-        Changes that the correlation is made of.
-    converter_step : float
-        One step of the converter in the unit of `std`; NaN where not known.
-    thresholds : (float, float, float)
-        ``dead_ratio``, ``noisy_ratio`` and ``whiteness`` of the automatic rule.
+    thresholds : mapping
+        Of the automatic rule.
     """
+    std = numbers.std
     groups = _groups(std, candidates)
     if len(groups) < 2:
         return TypicalSites(candidates)
     n_sites = int(candidates.sum())
-    chance = max(_LEAST_CORRELATION, CHANCE / np.sqrt(max(1, n_changes)))
-    eligible = _with_signal(groups, ranges, at_extreme, converter_step)
-    white = [group for group in groups if np.median(whiteness[group]) > thresholds[2]]
+    chance = max(_LEAST_CORRELATION, CHANCE / np.sqrt(max(1, numbers.n_changes)))
+    eligible = _with_signal(groups, numbers, at_extreme)
+    white = [group for group in groups if np.median(numbers.whiteness[group]) > thresholds["whiteness"]]
     alive = [
-        group for group in eligible if not _is_in(group, white) and _likeness(group, correlation, chan_map) > chance
+        group
+        for group in eligible
+        if not _is_in(group, white) and _likeness(group, numbers.correlation, chan_map) > chance
     ]
     typical = max(alive or eligible, key=len)
     if 2 * len(typical) <= n_sites:
@@ -120,14 +108,13 @@ def _groups(std: Floats, candidates: Bools) -> list[Positions]:
     return np.split(order, gaps)
 
 
-def _with_signal(
-    groups: Sequence[Positions], ranges: Floats, at_extreme: Bools, converter_step: float
-) -> list[Positions]:
+def _with_signal(groups: Sequence[Positions], numbers: SiteNumbers, at_extreme: Bools) -> list[Positions]:
     """Leave out groups of sites that rest at their extreme or in the last bits, where there is another one."""
     rest = [
         group
         for group in groups
-        if np.mean(at_extreme[group]) <= 0.5 and not np.median(ranges[group]) <= _LAST_BITS * converter_step
+        if np.mean(at_extreme[group]) <= 0.5
+        and not np.median(numbers.ranges[group]) <= _LAST_BITS * numbers.converter_step
     ]
     return rest if any(len(group) >= _LEAST_MEMBERS for group in rest) else list(groups)
 
@@ -151,13 +138,13 @@ def _count_doubtful(
     alive: Sequence[Positions],
     white: Sequence[Positions],
     std: Floats,
-    thresholds: tuple[float, float, float],
+    thresholds: Mapping[str, float],
 ) -> int:
     """Count the sites that may be the living ones, while the typical sites are dead or noisy.
 
     None is where the typical sites are alive, and the others are smaller and not alive, or larger and white noise.
     """
-    dead_ratio, noisy_ratio, _ = thresholds
+    dead_ratio, noisy_ratio = thresholds["dead_ratio"], thresholds["noisy_ratio"]
     level, n_doubtful = np.median(std[typical]), 0
     is_alive = _is_in(typical, alive)
     for group in groups:

@@ -17,6 +17,7 @@ from ecogpipe.datasource.buffers import HDF5Buffer, open_hdf5
 from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, read_channels
 from ecogpipe.errors import FormatError, MemoryBlowOutError, RateError, SettingsError
 from ecogpipe.identity import KEY, check_one_recording
+from ecogpipe.levels import LevelHistogram, Levels
 from ecogpipe.params import load_params
 from ecogpipe.signal.rates import ratio_to
 from ecogpipe.steps.scan import NUMBERS
@@ -366,7 +367,7 @@ def _find(scanned: _ScannedLines, channels: npt.NDArray[np.intp], kind: str, wan
     return _kept(changes, facts | {"threshold_volts": threshold}, wanted, scanned, doubt)
 
 
-def _doubt(levels: lines.Levels, n_copies: int) -> str:
+def _doubt(levels: Levels, n_copies: int) -> str:
     """Say why the levels of a line may not be those of its pulses; '' where they are clear."""
     if levels.is_doubtful:
         return "one of its levels lasts a few frames only, as a spike does: look at the line, and declare a threshold"
@@ -388,10 +389,10 @@ def _without_levels(facts: dict[str, Any], extremes: tuple[float, float], minimu
     return _Line(lines.NO_CHANGES, facts | {"note": note}, doubtful=True)
 
 
-def _levels(windows: _Windows, extremes: tuple[float, float], minimum_step: float) -> lines.Levels | None:
+def _levels(windows: _Windows, extremes: tuple[float, float], minimum_step: float) -> Levels | None:
     if not extremes[1] - extremes[0] >= minimum_step:
         return None
-    histogram, n_copies = lines.LevelHistogram(*extremes), 1
+    histogram, n_copies = LevelHistogram(*extremes), 1
     for volts in windows:
         histogram.update(volts)
         n_copies = len(volts)

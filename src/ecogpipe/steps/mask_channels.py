@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from ecogpipe.electrodes.channels import ChannelTable, read_channels
 from ecogpipe.electrodes.faults import (
-    SiteNumbers,
     check_thresholds,
     fault_reasons,
     judge_sites,
 )
 from ecogpipe.electrodes.manual_masks import mask_files, read_manual_mask
 from ecogpipe.electrodes.masks import combine, write_mask
+from ecogpipe.electrodes.site_numbers import SiteNumbers
 from ecogpipe.errors import FormatError, MaskError
 from ecogpipe.formats.mask_files import read_mask_arrays
 from ecogpipe.identity import KEY, check_one_recording

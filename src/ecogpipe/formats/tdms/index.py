@@ -20,6 +20,7 @@ from ecogpipe.formats.tdms.metadata import (
     NotSupportedError,
     RawIndex,
     SegmentObject,
+    group_path,
     parse_metadata,
     split_path,
 )
@@ -68,8 +69,7 @@ class TdmsIndex:
 
     def group_properties(self, group: str) -> dict[str, Any]:
         """Return the properties of a group, by its name."""
-        quoted = group.replace("'", "''")
-        return self.properties.get(f"/'{quoted}'", {})
+        return self.properties.get(group_path(group), {})
 
 
 def index_tdms(path: Path) -> TdmsIndex:

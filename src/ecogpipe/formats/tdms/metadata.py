@@ -151,6 +151,18 @@ def split_path(path: str) -> tuple[str, ...]:
     return tuple(name.replace("''", "'") for name in _NAME.findall(path))
 
 
+def group_path(name: str) -> str:
+    """Return the path of a group.
+
+    Examples
+    --------
+    >>> group_path("it's")
+    "/'it''s'"
+    """
+    quoted = name.replace("'", "''")
+    return f"/'{quoted}'"
+
+
 class _Cursor:
     """Reads values one after another from bytes."""
 

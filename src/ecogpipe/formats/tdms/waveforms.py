@@ -10,7 +10,7 @@ from ecogpipe.errors import FormatError
 from ecogpipe.formats.acquisition import number_or_none, unit_of
 from ecogpipe.formats.tdms.channels import listed
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex
-from ecogpipe.formats.tdms.metadata import split_path
+from ecogpipe.formats.tdms.metadata import group_path, split_path
 from ecogpipe.layout import MICROVOLTS_PER, Acquisition
 
 _NO_TIME = "1904-01-01"
@@ -32,8 +32,8 @@ def changes_noted(index: TdmsIndex, channels: Sequence[StoredChannel]) -> list[s
     FormatError
         With the property, and what it changes from and to.
     """
-    notes: dict[str, None] = {}
-    above = {f"/{path.split('/')[1]}" for path in (channel.path for channel in channels)}
+    notes: list[str] = []
+    above = {group_path(split_path(channel.path)[0]) for channel in channels}
     for path in ("/", *above, *(channel.path for channel in channels)):
         for change in index.changes.get(path, ()):
             if change.startswith(_OF_VALUES):
@@ -42,10 +42,8 @@ def changes_noted(index: TdmsIndex, channels: Sequence[StoredChannel]) -> list[s
                     "more than one recording; write each to a file of its own."
                 )
             if change.startswith(_OF_TIME):
-                notes[f"holds more than one sampling rate: {change} within the file, and the last is used for all"] = (
-                    None
-                )
-    return list(notes)
+                notes.append(f"holds more than one sampling rate: {change} within the file, and the last is used")
+    return list(dict.fromkeys(notes))
 
 
 def start_of(index: TdmsIndex, channels: Sequence[StoredChannel], notes: list[str]) -> str:
