@@ -17,7 +17,7 @@ from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.params import override
 
-EXAMPLES = settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def truth(whole, layout):

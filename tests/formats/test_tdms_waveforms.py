@@ -176,7 +176,7 @@ class TestChanges:
         assert read_header(tmp_path / "a.tdms").n_samples == 900
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(
     numbers=st.lists(st.integers(0, 4), max_size=4, unique=True),
     count=st.one_of(st.none(), st.integers(0, 5)),
