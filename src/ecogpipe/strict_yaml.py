@@ -3,6 +3,7 @@
 The config, the overrides and the wiring tables are read here. What is refused has one sentence, with both readings.
 """
 
+import codecs
 import math
 import re
 from collections.abc import Iterator
@@ -85,33 +86,27 @@ def load_value(text: str, where: str) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a file in YAML holds; it is text in UTF-8, or in UTF-16 with its mark.
+    """Return what a file in YAML holds, which is text in UTF-8: Snakemake reads no other.
 
     Raises
     ------
     SettingsError
         If there is no such file, it is not text, or `load_yaml` refuses it.
     """
-    return load_yaml(read_text(path), str(path))
+    return load_yaml(_read_text(path), str(path))
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8, or in UTF-16 with its mark, as spreadsheets save it.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such file, it cannot be read, or is in another encoding.
-    """
+def _read_text(path: Path) -> str:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise SettingsError(f"{path}: there is no such file; check the name.") from None
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions.") from None
-    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SettingsError(f"{path}: is in UTF-16, which is not read here; save it as text in UTF-8.")
     try:
-        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SettingsError(
             f"{path}: is not in UTF-8 (byte {content[error.start : error.start + 1].hex()} at {error.start}, as of an "
