@@ -22,7 +22,7 @@ def recording(*files: Path) -> Recording:
         (lambda path: path.symlink_to("absent.h5"), "is a link that leads nowhere (absent.h5)"),
         (lambda path: path.symlink_to(path.name), "is a link that leads"),
         (lambda path: path.mkdir(), "is a folder; name the files in it"),
-        (os.mkfifo, "is no regular file; name the file of the recording"),
+        (os.mkfifo, "is not a regular file; name the file of the recording"),
     ],
     ids=["dead link", "link to itself", "folder", "pipe"],
 )

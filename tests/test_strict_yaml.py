@@ -27,12 +27,12 @@ def study_of(folder: Path, config: str | bytes) -> Path:
     [
         (MIRROR, MIRROR + MIRROR, "the key 'Fs1000' is there twice; keep one"),
         ("  debounce: 0", "  debounce: 0\n  minimum_step: 2.5", "'minimum_step' is there twice"),
-        ("  Fs1000:", "  1000:", "the name 1000 is no text to YAML; put it in quotes: '1000'"),
-        ("  Fs1000:", "  on:", "the name on is no text"),
-        ("  Fs1000:", "  2016-09-01:", "the name 2016-09-01 is no text"),
+        ("  Fs1000:", "  1000:", "the name 1000 is not text to YAML; put it in quotes: '1000'"),
+        ("  Fs1000:", "  on:", "the name on is not text"),
+        ("  Fs1000:", "  2016-09-01:", "the name 2016-09-01 is not text"),
         ("rate: 1000", "rate: 0100", "0100 is 64 in YAML 1.1 and 100 in YAML 1.2; write 100"),
         ("rate: 1000", "rate: 1e3", "1e3 is the text '1e3' in YAML 1.1 and 1000 in YAML 1.2"),
-        ("rate: 1000", "rate: .inf", ".inf is no finite number"),
+        ("rate: 1000", "rate: .inf", ".inf is not a finite number"),
         ("correct_skew: false", "correct_skew: no", "no is false in YAML 1.1 and the text 'no'"),
     ],
 )

@@ -87,7 +87,7 @@ def _what_else(file: Path) -> str:
         if file.is_dir():
             return "is a folder; name the files in it, separated by semicolons"
         if file.exists() and not file.is_file():
-            return "is no regular file; name the file of the recording"
+            return "is not a regular file; name the file of the recording"
         if file.exists() and not os.access(file, os.R_OK):
             return "may not be read (permission denied); ask its owner for the permission to read it"
     except PermissionError:

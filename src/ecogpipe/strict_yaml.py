@@ -43,8 +43,8 @@ def load_yaml(text: str, where: str) -> Any:
     Raises
     ------
     SettingsError
-        If it is no YAML, names a key twice, or holds a number that is not finite or a scalar that YAML 1.1 and 1.2 read
-        differently.
+        If it is not YAML, names a key twice, or holds a number that is not finite or a scalar that YAML 1.1 and 1.2
+        read differently.
     """
     try:
         loader = _LOADER(text)
@@ -60,7 +60,7 @@ def load_yaml(text: str, where: str) -> Any:
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, SettingsError):
             raise
-        raise SettingsError(f"{where}: is no YAML ({' '.join(str(error).split())}); correct it.") from None
+        raise SettingsError(f"{where}: is not YAML ({' '.join(str(error).split())}); correct it.") from None
 
 
 def load_value(text: str, where: str) -> Any:
@@ -80,7 +80,7 @@ def load_value(text: str, where: str) -> Any:
     try:
         return load_yaml(stripped, where)
     except SettingsError as error:
-        if "is no YAML" not in str(error):
+        if "is not YAML" not in str(error):
             raise
         raise SettingsError(f"{where} is {text!r}, which is no value in YAML; put quotes around the text.") from None
 
@@ -113,7 +113,7 @@ def _read_text(path: Path) -> str:
             "encoding of Windows); save it as text in UTF-8."
         ) from None
     if "\x00" in text:
-        raise SettingsError(f"{path}: holds null characters, so it is no text in UTF-8; save it as text in UTF-8.")
+        raise SettingsError(f"{path}: holds null characters, so it is not text in UTF-8; save it as text in UTF-8.")
     return text
 
 
@@ -138,13 +138,13 @@ def _problems_of_key(key: yaml.ScalarNode, seen: set[str]) -> Iterator[str]:
         yield f"line {line}: the key {key.value!r} is there twice; keep one"
     seen.add(key.value)
     if not key.style and (key.tag != _STRING or _doubt(key.value)):
-        yield f"line {line}: the name {key.value} is no text to YAML; put it in quotes: '{key.value}'"
+        yield f"line {line}: the name {key.value} is not text to YAML; put it in quotes: '{key.value}'"
 
 
 def _doubt(text: str) -> str:
     """Say how else a plain scalar can be read; '' where there is no doubt."""
     if _NOT_FINITE.fullmatch(text):
-        return f"{text} is no finite number; give one"
+        return f"{text} is not a finite number; give one"
     if _WORDS.fullmatch(text):
         flag = text.lower() in ("y", "yes", "on")
         return _both(text, str(flag).lower(), f"the text {text!r}", f"true, false or '{text}'")

@@ -101,7 +101,7 @@ def _checked(path: Path, check: Callable[[Path], Iterator[Finding]]) -> Iterator
 
 
 def _older(path: Path) -> Iterator[Finding]:
-    """Say what the step of an output makes otherwise by now; an older output is no fault."""
+    """Say what the step of an output makes otherwise by now; an older output is not a fault."""
     with suppress(EcogpipeError, KeyError):
         if changes := older_changes(read_provenance(path)["step"], path):
             yield Finding(path, f"was made by an older version, before this change: {changes}", is_fault=False)

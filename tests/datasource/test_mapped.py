@@ -195,7 +195,7 @@ def test_a_dataset_that_is_not_there_is_named_with_the_nearest(tmp_path):
     with pytest.raises(FormatError, match="no such file"):
         MappedSource.from_hdf_sources(tmp_path / "absent.h5", "data")
     (tmp_path / "text.h5").write_text("hello")
-    with pytest.raises(FormatError, match="text.h5: is no HDF5 file"):
+    with pytest.raises(FormatError, match="text.h5: is not an HDF5 file"):
         MappedSource.from_hdf_sources(tmp_path / "text.h5", "data")
 
 

@@ -12,7 +12,7 @@ from ecogpipe.formats.acquisition import storable
     [
         (b"", "is empty, so it is no TDMS, Matlab or HDF5 file"),
         (b"time\tvalue\n1\t2\n", r"begins with b'time\\tval', so it is no TDMS"),
-        (b"TDSm", "is no recording"),
+        (b"TDSm", "is not a recording"),
         (b"TDSh" + bytes(60), "is the index of a TDMS file"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM", "Matlab file|holds no array"),

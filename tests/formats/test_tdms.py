@@ -160,7 +160,7 @@ class TestStorage:
         content = head() + segment(objects, words + bytes(160) + samples.tobytes())
         header = read_header(write(content))
         assert np.array_equal(whole(header), samples)
-        assert "skipped 2 channels that are no samples: remarks (text), clock (timestamps)" in notes_of(header)
+        assert "skipped 2 channels that are not samples: remarks (text), clock (timestamps)" in notes_of(header)
 
     @pytest.mark.parametrize(
         ("beside", "listed"),
@@ -181,7 +181,7 @@ class TestStorage:
             writer.write_segment([empty, GroupObject("it's", RECORDING), ChannelObject("it's", "z", beside), *channels])
         header = read_header(path)
         assert np.array_equal(whole(header), samples)
-        assert f"skipped 1 channels that are no samples: {listed}" in notes_of(header)
+        assert f"skipped 1 channels that are not samples: {listed}" in notes_of(header)
 
     def test_interleaved_channels_of_other_widths_between_the_data_of_another_group(self, write):
         frames = np.zeros(10, [("x", "<i2"), *((f"c{c}", "<f8") for c in range(8)), ("y", "u1")])
@@ -383,10 +383,10 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"TDSm", "is no recording"),
-            (b"TDSm" + b"\xff\xd8\xff\xe0" * 40, "damaged|no recording"),
+            (b"TDSm", "is not a recording"),
+            (b"TDSm" + b"\xff\xd8\xff\xe0" * 40, "damaged|not a recording"),
             (segment([], b"", flags=RAW_DATA), "data before any metadata"),
-            (segment([]), "is no recording"),
+            (segment([]), "is not a recording"),
             (recording(samples_of())[:300], "is truncated: it ends inside the metadata"),
             (recording(samples_of()).replace(b"/'g'/'c0'", b"?'g'/'c0'"), "none of TDMS; the file is damaged"),
             (recording(samples_of()) + b"JUNKJUNKJUNKJUNKJUNKJUNKJUNKJUNK", "damaged in the middle"),

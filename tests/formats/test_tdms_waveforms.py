@@ -117,7 +117,7 @@ class TestTimes:
     def test_a_start_that_is_no_time_with_a_zone_is_noted(self, tmp_path, start):
         _, acquisition, notes = ingested(waveforms(tmp_path / "a.tdms", {"wf_start_time": start}))
         assert acquisition.start_time == ""
-        assert f"wf_start_time is {start!r}, which is no time with a zone" in notes or "no time with a zone" in notes
+        assert f"wf_start_time is {start!r}, which is not a time with a zone" in notes or "no time with a zone" in notes
 
     def test_channels_that_start_at_different_times_are_noted(self, tmp_path):
         own = [{"wf_start_time": Stamp(START + (number == 3))} for number in range(8)]

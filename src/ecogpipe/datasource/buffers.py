@@ -318,7 +318,7 @@ def open_hdf5(path: str | Path, writeable: bool = False) -> h5py.File:
     Raises
     ------
     FormatError
-        If the file does not exist, is no HDF5 file, or is locked by another program.
+        If the file does not exist, is not an HDF5 file, or is locked by another program.
     """
     try:
         if writeable:
@@ -357,7 +357,7 @@ def _why_not_opened(error: OSError) -> str:
     if "truncated file" in said:
         return "is truncated: it ends before its HDF5 structure says; get it again from where it was recorded."
     if "signature not found" in said:
-        return "is no HDF5 file; name the file of the recording."
+        return "is not an HDF5 file; name the file of the recording."
     return (
         f"cannot be opened as HDF5 ({first_line(error)}); if other programs cannot either, it is damaged: get it again."
     )

@@ -216,7 +216,7 @@ def checked_ratio(ratio: object, name: str) -> int:
     Raises
     ------
     SettingsError
-        If it is no integer of 1 or more.
+        If it is not an integer of 1 or more.
     """
     if not isinstance(ratio, int | np.integer) or isinstance(ratio, bool) or ratio < 1:
         raise SettingsError(f"{name} is {ratio!r}; give an integer of 1 or more.")

@@ -371,7 +371,7 @@ class ElectrodeDataSource(ABC):
         Raises
         ------
         SettingsError
-            If the ratio is no integer of 1 or more, the result has another shape or cannot be written, or it has
+            If the ratio is not an integer of 1 or more, the result has another shape or cannot be written, or it has
             aligned arrays of which `aligned` does not say how they are lowered.
         """
         from ecogpipe.datasource.filtering import decimate_source

@@ -59,7 +59,7 @@ def find_typical_sites(
 
     The sites fall into groups by their std, with a gap of a factor of two between any two groups. A group is *alive*
     when its sites are more alike than by chance, their spectrum is not that of white noise, and more than the last bits
-    of the converter change. Where the largest group that is alive is no majority, it is typical all the same, and a
+    of the converter change. Where the largest group that is alive is not a majority, it is typical all the same, and a
     note says so; where none is known to be alive, all candidates count, so that the majority decides, and a note says
     so if sites far outside of it are many.
 

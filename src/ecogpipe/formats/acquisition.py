@@ -204,7 +204,7 @@ def unit_of(written: object) -> str | None:
     ('V', 'uV', None)
     """
     text = str(written).strip()
-    # MV is no millivolt.
+    # MV is not a millivolt.
     return next((unit for unit, names in _UNITS.items() if text.casefold() in names and text != "MV"), None)
 
 

@@ -64,7 +64,7 @@ def checked_band(bandpass: Any) -> tuple[float | None, float | None]:
     Raises
     ------
     FilterError
-        If it is no pair of numbers.
+        If it is not a pair of numbers.
     """
     corners = [None, None] if bandpass is None else _listed(bandpass)
     if len(corners) != 2 or not all(corner is None or _is_number(corner) for corner in corners):
@@ -79,7 +79,7 @@ def checked_notches(notches: Any) -> tuple[float, ...]:
     Raises
     ------
     FilterError
-        If they are no numbers.
+        If they are not numbers.
     """
     centres = [] if notches is None else _listed(notches)
     if not all(_is_number(centre) for centre in centres):

@@ -100,8 +100,8 @@ def _choose_group(index: TdmsIndex, declared: str | None) -> str:
         others = sorted({channel.raw_index.type_name for channel in index.channels.values() if channel.raw_index})
         instead = f" but channels of {listed(others)}" if others else ""
         raise FormatError(
-            f"{index.path}: is no recording, it has no channel of numbers in {where}{instead}{cut}; name another file "
-            "or group."
+            f"{index.path}: is not a recording, it has no channel of numbers in {where}{instead}{cut}; name another "
+            "file or group."
         )
     acquired = [name for name in candidates if says_acquisition(index.group_properties(name))]
     for choice in (acquired, candidates):

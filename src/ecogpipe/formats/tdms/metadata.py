@@ -55,7 +55,7 @@ _EPOCH = datetime(1904, 1, 1, tzinfo=UTC)
 
 
 class NotSupportedError(FormatError):
-    """The file holds what this reader does not know, which is no damage."""
+    """The file holds what this reader does not know, which is not damage."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def read_tdms(path: Path, declared: Mapping[str, Any]) -> Header:
     groups = choose_groups(index, declared.get("group"))
     counts = _counts(index, groups, declared)
     channels, skipped = choose_channels(index, groups, declared.get("skip_channels"), _expected(counts, declared))
-    notes = [f"skipped {len(skipped)} channels that are no samples: {listed(skipped)}"] if skipped else []
+    notes = [f"skipped {len(skipped)} channels that are not samples: {listed(skipped)}"] if skipped else []
     channels, order_note = in_order(index, channels)
     notes.append(order_note)
     notes += changes_noted(index, channels)

@@ -53,7 +53,7 @@ def start_of(index: TdmsIndex, channels: Sequence[StoredChannel], notes: list[st
     if unread:
         written = starts[min(unread)]
         notes.append(
-            f"wf_start_time is {written}, which is no time with a zone: the start is not known; declare start_time"
+            f"wf_start_time is {written}, which is not a time with a zone: the start is not known; declare start_time"
         )
     moments = [start for start in starts.values() if isinstance(start, datetime)]
     if not moments:
@@ -67,7 +67,7 @@ def start_of(index: TdmsIndex, channels: Sequence[StoredChannel], notes: list[st
 
 
 def _start(index: TdmsIndex, channel: StoredChannel) -> datetime | str | None:
-    """Return when a channel starts; what is written where it is no time, None where nothing is."""
+    """Return when a channel starts; what is written where it is not a time, None where nothing is."""
     properties = index.properties[channel.path]
     written = properties.get(_START, "")
     if written == "" or str(written).startswith(_NO_TIME):
