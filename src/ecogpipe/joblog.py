@@ -61,14 +61,14 @@ def read_failures(logs: Path, since: float) -> list[str]:
         Seconds since the epoch, by the clock of the disk that holds the logs.
     """
     changed = [log for log in sorted(logs.rglob("*.log")) if log.stat().st_mtime >= since]
-    return [f"{_place(log.relative_to(logs))}{sentence}" for log in changed for sentence in _sentences(log)]
+    return [f"{_place(log.relative_to(logs))}{sentence}" for log in changed for sentence in _sentences(log, logs)]
 
 
 def _place(log: Path) -> str:
     return f"{log.parent.as_posix()} ({log.stem}): " if log.parent.name else ""
 
 
-def _sentences(log: Path) -> list[str]:
+def _sentences(log: Path, logs: Path) -> list[str]:
     """Return the errors at the end of a log; of a job that could not say anything at its end, where it stopped."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     errors = [line[1] for text in lines if (line := re.match(r"[\d-]+ [\d:]+ ERROR (.+)", text))]
@@ -77,11 +77,17 @@ def _sentences(log: Path) -> list[str]:
     if errors or (lines and lines[-1].endswith(f"INFO {_DONE}")):
         return errors
     if not lines:
-        return [f"the job did not begin; what Snakemake or the cluster said of it is above, and {log} is empty."]
-    refused = next((line for line in lines if re.match(r"(sbatch|srun|slurmstepd): error:", line)), None)
-    if refused is not None:
-        return [f"SLURM did not run the job: {refused.partition('error:')[2].strip()}; its log is {log}."]
+        return [f"the job did not begin{_refusal(log, logs)}."]
     return [f"the job stopped without a word: it was killed, or needed more memory than it had; its log is {log}."]
+
+
+def _refusal(log: Path, logs: Path) -> str:
+    """Say why a job did not begin: in the words of the cluster, which Snakemake has in its log of the run."""
+    runs = sorted((logs.parent / ".snakemake" / "log").glob("*.log"), key=lambda run: run.stat().st_mtime)
+    said = re.findall(r"sbatch: error: ([^\n']+)", runs[-1].read_text("utf-8", "replace")) if runs else []
+    if said:
+        return f", as SLURM refused it: {'; '.join(dict.fromkeys(said))}"
+    return f"; what Snakemake said of it is above, and {log} is empty"
 
 
 @contextmanager

@@ -126,6 +126,23 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / name for name in ("cluster", "one core", "two cores")}
 
 
+def test_a_job_that_slurm_refuses_is_not_told_as_killed(tmp_path: Path) -> None:
+    write_demo_study(tmp_path / "study", seconds=2)
+    nowhere = ("--default-resources", "slurm_partition=nowhere", "slurm_account=lab")
+    run = subprocess.run(
+        [sys.executable, "-m", "ecogpipe.cli", "run", "--directory", str(tmp_path / "study"), *SLURM, *nowhere],
+        env={**os.environ, "PATH": f"{WITHOUT_ACCOUNTING}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode != 0
+    for sentence in run.stderr.splitlines()[-2:]:
+        assert re.search(
+            r"\(ingest\): the job did not begin, as SLURM refused it: invalid partition.*nowhere", sentence
+        )
+        assert "killed" not in sentence
+
+
 @pytest.fixture
 def without_mirror(studies: dict[str, Path], tmp_path: Path) -> Path:
     """A copy of the study from the cluster in which one mirror is missing."""
