@@ -47,13 +47,16 @@ def _execute(arguments: argparse.Namespace) -> int:
 
 
 def _read(path: Path, declared: dict[str, object]) -> Header:
-    """Read the header; whatever a damaged file makes of a dependency ends as one sentence."""
+    """Read the header; whatever a file makes of a dependency ends as one sentence."""
     try:
         return read_header(path, declared)
     except EcogpipeError:
         raise
     except Exception as error:
-        raise FormatError(f"{path}: cannot be read ({first_line(error)}); it is damaged, get it again.") from error
+        raise FormatError(
+            f"{path}: cannot be read ({first_line(error)}), which was not foreseen; please report it, and what "
+            "wrote it."
+        ) from error
 
 
 def _print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -3,6 +3,8 @@
 Version 7.3 is HDF5, and read by `ecogpipe.formats.hdf5`.
 """
 
+import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -25,6 +27,9 @@ _DTYPES = {"double": "f8", "single": "f4"} | {
     f"{sign}int{bits}": f"{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 }
 _CLASSES = {dtype: name for name, dtype in _DTYPES.items()}
+_OF_DAMAGE = (EOFError, OSError, IndexError, struct.error, zlib.error)
+"""What SciPy raises where bytes are missing or overwritten."""
+
 _COPIES_WHILE_LOADING = 2
 _SMALL_BYTES = 100_000
 
@@ -166,6 +171,6 @@ class _MatlabVariables:
         except EcogpipeError:
             raise
         except Exception as error:
-            raise FormatError(
-                f"{self.path}: cannot be read as a Matlab file ({first_line(error)}); it is damaged, get it again."
-            ) from error
+            is_damaged = isinstance(error, _OF_DAMAGE) or "bytes" in str(error)
+            what = "it is damaged, get it again" if is_damaged else "where Matlab opens it, save it there with -v7.3"
+            raise FormatError(f"{self.path}: cannot be read as a Matlab file ({first_line(error)}); {what}.") from error
