@@ -203,6 +203,14 @@ def test_scales_with_any_numbers_and_count_are_those_of_nptdms_or_refused(tmp_pa
     np.testing.assert_allclose(values, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("slope", [float("nan"), float("inf")])
+def test_a_scale_that_is_not_finite_is_refused(tmp_path, slope):
+    own = [linear_scale(slope)] * 8
+    (tmp_path / "a.tdms").write_bytes(recording(SAMPLES.astype("i2"), channel_properties=own))
+    with pytest.raises(FormatError, match="a.tdms: channel 'c0': its scaling has the coefficients .*not all finite"):
+        read_header(tmp_path / "a.tdms")
+
+
 class TestChannels:
     def write(self, path, *extra, n_samples=300):
         """A recording with further channels: (name, dtype)."""

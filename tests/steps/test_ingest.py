@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from math import isnan
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -432,3 +433,9 @@ def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path, stored):
         np.testing.assert_allclose(samples_of(tmp_path / "raw.h5")[:, -500:], last, rtol=0, atol=1e-14)
     assert grown[50] - grown[5] < 5e6
     assert grown[50] < 2e7 + 1e7
+
+
+def test_a_name_that_is_not_in_utf_8_is_refused(tmp_path):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.h5"))
+    with pytest.raises(SettingsError, match="is not in UTF-8 cannot be written down"):
+        ingest([path], tmp_path / "raw.h5")

@@ -1,6 +1,7 @@
 """The first step: the files of a recording become one raw.h5 in the canonical format."""
 
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -160,6 +161,13 @@ def _must_agree(header: Header) -> list[tuple[str, Any]]:
 def _check_request(paths: Sequence[Path], raw: Path, compression: str) -> None:
     if not paths:
         raise SettingsError(f"{raw}: there are no files to ingest; name at least one.")
+    for path in (*paths, raw):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise SettingsError(
+                f"{os.fsencode(path)!r}: a name that is not in UTF-8 cannot be written down in the results; rename it."
+            ) from None
     if len({path.resolve() for path in paths}) < len(paths):
         raise SettingsError(f"{raw}: a file is named twice among {', '.join(map(str, paths))}; name each once.")
     if raw.resolve() in {path.resolve() for path in paths}:

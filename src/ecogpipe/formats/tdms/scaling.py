@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -99,7 +100,12 @@ def _follow(properties: Mapping[str, Any], n_scales: int, source: int) -> tuple[
 
 
 def _coefficients(properties: Mapping[str, Any], prefix: str) -> Polynomial:
+    """Return the coefficients of a scale, lowest power first, which have to be finite."""
     if prefix.endswith("Linear_"):
-        return float(properties[prefix + "Y_Intercept"]), float(properties[prefix + "Slope"])
-    size = int(properties.get(prefix + "Coefficients_Size", _DEFAULT_COEFFICIENTS))
-    return tuple(float(properties[f"{prefix}Coefficients[{number}]"]) for number in range(size)) or (0.0,)
+        found = [float(properties[prefix + "Y_Intercept"]), float(properties[prefix + "Slope"])]
+    else:
+        size = int(properties.get(prefix + "Coefficients_Size", _DEFAULT_COEFFICIENTS))
+        found = [float(properties[f"{prefix}Coefficients[{number}]"]) for number in range(size)] or [0.0]
+    if not all(map(isfinite, found)):
+        raise FormatError(f"its scaling has the coefficients {', '.join(map(str, found))}, which are not all finite")
+    return tuple(found)
