@@ -328,6 +328,12 @@ class TestBadInputInAJob:
             "correct the column files, or put the file there."
         )
         assert sentence in run.stdout.splitlines()[-6:]
+
+    @pytest.mark.parametrize("by", [PLAIN, OURS])
+    def test_a_run_up_to_a_rule_fails_as_well(self, tmp_path: Path, by: tuple[str, ...]) -> None:
+        run = run_snakemake(write_study(tmp_path, row("a", "r1", "raw/absent.tdms")), "--until", "ingest", by=by)
+        assert run.returncode != 0
+        assert "the file raw/absent.tdms of recording s1/a/r1 does not exist" in run.stdout
         assert "Traceback" not in run.stdout
 
     def test_no_traceback_on_the_screen_and_no_leftovers(self, broken_study: tuple[Path, str]) -> None:

@@ -13,3 +13,9 @@ def tell_failures():
     if "ECOGPIPE_RUN" not in os.environ:
         for sentence in read_failures(Path("logs"), STARTED):
             logger.error(sentence)
+
+
+def tell_missing():
+    """Fail a run with --until where files of recordings are missing, as it never comes to the rule that says so."""
+    if MISSING and workflow.dag_settings.until:
+        stop(" ".join(MISSING.values()))

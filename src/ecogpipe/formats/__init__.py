@@ -104,7 +104,7 @@ def _first_bytes(path: Path) -> bytes:
         # A pipe would be waited for.
         if path.exists() and not path.is_file():
             what = (
-                "a folder; name the files in it" if path.is_dir() else "no regular file; name the file of the recording"
+                "a folder; name the files in it" if path.is_dir() else "not a regular file; name the recording's file"
             )
             raise FormatError(f"{path}: is {what}.")
         with path.open("rb") as file:
