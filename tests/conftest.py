@@ -1,10 +1,21 @@
 """What several rooms' tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-SHARED = Path(__file__).parents[1] / "../shared"
+import ecogpipe
+
+TREE = Path(__file__).parents[1]
+SHARED = TREE / "../shared"
+
+
+def pytest_configure() -> None:
+    """Refuse to test another copy of the package than the one beside the tests, in this process and those it starts."""
+    if not Path(ecogpipe.__file__).is_relative_to(TREE / "src"):
+        pytest.exit(f"{ecogpipe.__file__} would be tested in place of {TREE / 'src'}; install the tree: make test", 1)
+    os.environ["PYTHONPATH"] = str(TREE / "src")
 
 
 @pytest.fixture

@@ -47,12 +47,11 @@ TEXTS = {"provenance", "identity", "notes", "note", "edges", "reason", "diagnost
 
 def main() -> None:
     """Print the revision and the digest of every step."""
-    with TemporaryDirectory() as folder:
-        found = [
-            of_recording(files, Path(folder) / kind, declared) for kind, files, declared in recordings(Path(folder))
-        ]
-    json.dump({step: {"revision": REVISIONS[step], "digest": digest([one[step] for one in found])} for step in found[0]},
-              sys.stdout, indent=1)  # fmt: skip
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        found = [of_recording(files, folder / kind, declared) for kind, files, declared in recordings(folder)]
+    digests = {step: digest([one[step] for one in found]) for step in found[0]}
+    json.dump({step: {"revision": REVISIONS[step], "digest": digests[step]} for step in digests}, sys.stdout, indent=1)
 
 
 def recordings(folder: Path) -> Iterator[tuple[str, list[Path], dict[str, Any]]]:
