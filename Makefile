@@ -31,7 +31,6 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check workflow
-	$(BIN)/snakemake --lint
 
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/run.py

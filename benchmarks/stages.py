@@ -14,14 +14,14 @@ from threadpoolctl import threadpool_limits
 
 from ecogpipe.datasource.contiguous import ContiguousWriter, create_in_one_piece
 from ecogpipe.datasource.filtering import StreamedFilter
-from ecogpipe.datasource.raw import RawRecording, open_raw
-from ecogpipe.digests import sha256_of_rows
-from ecogpipe.outputs import whole_hdf5
-from ecogpipe.params import load_params
+from ecogpipe.results.recording import RawRecording, open_raw
+from ecogpipe.runtime.params import load_params
+from ecogpipe.runtime.threads import Threads
 from ecogpipe.signal.decimate import Decimation
 from ecogpipe.signal.filters import FilterSettings, design_sos
 from ecogpipe.steps.ingest import ingest
-from ecogpipe.threads import Threads
+from ecogpipe.storage.atomic import whole_hdf5
+from ecogpipe.storage.digests import sha256_of_rows
 from mirror import SETTINGS, make_mirror
 from recording import N_CHANNELS, N_COLUMNS, N_ROWS, RATE
 from timing import Cost, alone, cost_of

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import yaml
 
-from ecogpipe.recordings import COLUMNS
-from ecogpipe.settings import config_folder, workflow_folder
+from ecogpipe.study.config import config_folder, workflow_folder
+from ecogpipe.study.recordings import COLUMNS
 from ecogpipe.synthetic import SyntheticRecording
 
 SET_UP = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")

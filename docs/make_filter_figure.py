@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ecogpipe.datasource.filtering import StreamedFilter
-from ecogpipe.figures.style import AFTER, INK, MASKED, QUIET, own_style, save_png
+from ecogpipe.figures.style import AFTER, INK, MASKED, QUIET, own_style
 from ecogpipe.signal.decimate import Decimator, decimation_fir
 from ecogpipe.signal.filters import FilterSettings, design_sos
 
@@ -178,7 +178,8 @@ def main(picture: Path = PICTURE) -> None:
         draw_notch(axes[1, 1], measured)
         for ax in axes.flat:
             ax.set_axisbelow(True)
-        save_png(figure, picture, {"Title": "Measured responses of the decimation filters and of the band-pass"})
+        texts = {"Software": None, "Title": "Measured responses of the decimation filters and of the band-pass"}
+        figure.savefig(picture, format="png", metadata=texts)
     print_worst(responses)
 
 

@@ -20,7 +20,7 @@ from ecogpipe.figures.spectrum import Spectra, draw_spectra
 from ecogpipe.figures.style import INK, MASKED, own_style
 from ecogpipe.figures.traces import Traces, draw_traces
 from ecogpipe.figures.triggers import Line, Timeline, draw_intervals, draw_timeline
-from ecogpipe.spectra import Spectrum
+from ecogpipe.statistics.psd import Spectrum
 
 GRID = (4, 3)
 PITCH = (0.5, 0.25)

@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from nptdms import ChannelObject, GroupObject, RootObject, TdmsFile, TdmsWriter
 
 from ecogpipe import open_recording
+from ecogpipe.checks.plan import plan_recording
 from ecogpipe.errors import EcogpipeError
-from ecogpipe.forecast import Rates
-from ecogpipe.planning import plan_recording
-from ecogpipe.recordings import Recording
-from ecogpipe.settings import config_folder
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.scan import scan
+from ecogpipe.study.config import config_folder
+from ecogpipe.study.recordings import Recording
 
 CONFIG = yaml.safe_load((config_folder() / "config.yaml").read_text())
 CONFIG["mirrors"] = {"half": {**CONFIG["mirrors"]["Fs1000"], "ratio": 1, "bandpass": [None, None], "notches": []}}
@@ -59,7 +58,7 @@ def outcome(path: Path, declared: dict[str, Any]) -> np.ndarray | None:
         check_sentence(refused, path)
         assert not raw.with_suffix(".part").exists()
     try:
-        plan_recording(recording, CONFIG, Rates())
+        plan_recording(recording, CONFIG)
     except EcogpipeError as error:
         check_sentence(error, path)
         return None

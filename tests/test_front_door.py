@@ -14,22 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
-from ecogpipe.recordings import COLUMNS
-from ecogpipe.revisions import CHANGES, REVISIONS
-from ecogpipe.settings import load_schema
+from ecogpipe.results.revisions import CHANGES, REVISIONS
+from ecogpipe.study.config import load_schema
+from ecogpipe.study.recordings import COLUMNS
 
 ROOT = Path(__file__).parents[1]
-RULES = (
-    "run_config",
-    "missing_files",
-    "ingest",
-    "scan",
-    "map_channels",
-    "mask_channels",
-    "extract_events",
-    "mirror",
-    "qc",
-    "report",
+RULES = tuple(
+    name
+    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+    for name in re.findall(r"^rule (\w+):", path.read_text(encoding="utf-8"), re.MULTILINE)
 )
 PAGE = (ROOT / "config" / "README.md").read_text()
 

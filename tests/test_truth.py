@@ -5,30 +5,31 @@ import pytest
 
 import ecogpipe
 from ecogpipe.electrodes.channels import BncLine
-from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.synthetic import Faults, SyntheticRecording
+from shipped import AUTOMATIC
 
 SET_UPS = [wiring.names for wiring in known_wirings()]
-SETTINGS = {"rate": 500, "bandpass": [2, 200], "order": 3}
+MIRROR = {"rate": 500, "bandpass": [2, 200], "order": 3}
+SETTINGS = {
+    "storage": {},
+    "parts": {},
+    "masks": {"automatic": AUTOMATIC},
+    "events": {"minimum_step": 1.0},
+    "mirrors": {},
+}
 
 
 def processed(folder, files, recording, declared=None):
     """Take the files of a recording along the road; return the opened mirror."""
-    folder.mkdir()
-    raw, channels, mask = folder / "raw.h5", folder / "channels.tsv", folder / "mask.tsv"
-    scanned, events, mirror = folder / "scan.h5", folder / "events.tsv", folder / "rec_Fs500.h5"
     daq, headstage, electrode = recording.wiring.names
     first = recording.n_columns
     bnc = (BncLine(first, "ttl_high"), BncLine(first + 1, "analog"))
-    ecogpipe.ingest(files, raw, declared=declared or {})
-    ecogpipe.scan(raw, scanned)
-    ecogpipe.map_channels(
-        raw, channels, daq=daq, headstage=headstage, electrode=electrode, bnc=bnc, declared=declared or {}
+    made = ecogpipe.process_recording(
+        files, folder, daq=daq, headstage=headstage, electrode=electrode, settings=SETTINGS, bnc=bnc, overrides=declared
     )
-    ecogpipe.mask_channels(scanned, channels, mask, recording="rec", manual=None, automatic=AUTOMATIC_DEFAULTS)
-    ecogpipe.extract_events(scanned, channels, events, minimum_step=1.0)
-    ecogpipe.mirror_recording(raw, channels, mask, mirror, name="Fs500", settings=SETTINGS)
+    mirror = made.mirror("Fs500")
+    ecogpipe.mirror_recording(made.raw, made.channels, made.mask, mirror, name="Fs500", settings=MIRROR)
     return ecogpipe.open_recording(mirror)
 
 

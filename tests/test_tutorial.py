@@ -72,7 +72,7 @@ PRINTED = [
     ("joined-refused", "electrode channels [4, 5, 6, 7] in place of [0, 1, 2, 3]"),
     ("joined-refused", "scale (0.0, 1.0) in place of (0.0, 100000.0)"),
     ("buffers", "HDF5Buffer (20000, 96) float64"),
-    ("buffers", "BufferBinder (10000, 96) beginning at [0, 4000]"),
+    ("buffers", "BufferBinder (10000, 96) of 2 files"),
     ("read-only", "writeable: False False"),
     ("read-only", "raw/test_001.mat: this source is read-only"),
     ("mirror", "source: (64, 20000) buffer: (20000, 96) direct map: False"),

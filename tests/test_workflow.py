@@ -14,7 +14,7 @@ import yaml
 from nptdms import TdmsFile
 
 from ecogpipe import open_recording
-from ecogpipe.settings import config_folder, workflow_folder
+from ecogpipe.study.config import config_folder, workflow_folder
 from ecogpipe.synthetic import SyntheticRecording
 
 SET_UP = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")
@@ -391,3 +391,11 @@ def test_jobs_ask_for_memory_and_on_a_cluster_for_disk_and_time_and_for_more_at_
         assert here[step] == {"mem_mb": there[step]["mem_mb"]}
         assert set(there[step]) == {"mem_mb", "disk_mb", "runtime"}
         assert all(3 * first < third[step][key] for key, first in there[step].items() if first > 2), step
+
+
+def test_snakemake_has_nothing_to_say_of_the_rules_but_that_they_name_no_environment() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", *PLAIN, "--lint"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    found = set(re.findall(r"^ +\* (.+)$", run.stdout, re.MULTILINE))
+    assert found == {"Specify a conda environment or container for each rule.:"}, run.stdout

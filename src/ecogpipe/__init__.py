@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from ecogpipe.electrodes.wiring import load_wiring
     from ecogpipe.errors import EcogpipeError, MemoryBlowOutError
     from ecogpipe.loader import ActiveLoader, Dataset, open_recording, session_info
-    from ecogpipe.params import OVERRIDE, load_params, override
+    from ecogpipe.runtime.params import OVERRIDE, load_params, override
     from ecogpipe.steps.extract_events import extract_events
     from ecogpipe.steps.ingest import ingest
     from ecogpipe.steps.map_channels import map_channels
     from ecogpipe.steps.mask_channels import mask_channels
     from ecogpipe.steps.mirror import mirror_recording
+    from ecogpipe.steps.process_recording import process_recording
     from ecogpipe.steps.qc import qc
     from ecogpipe.steps.report import report
     from ecogpipe.steps.scan import scan
@@ -44,6 +45,7 @@ __all__ = [
     "mirror_recording",
     "open_recording",
     "override",
+    "process_recording",
     "qc",
     "report",
     "scan",
@@ -61,16 +63,17 @@ _HOMES = {
     "HDF5Buffer": "datasource.buffers",
     "MappedSource": "datasource.mapped",
     "MemoryBlowOutError": "errors",
-    "OVERRIDE": "params",
+    "OVERRIDE": "runtime.params",
     "extract_events": "steps.extract_events",
     "ingest": "steps.ingest",
-    "load_params": "params",
+    "load_params": "runtime.params",
     "load_wiring": "electrodes.wiring",
     "map_channels": "steps.map_channels",
     "mask_channels": "steps.mask_channels",
     "mirror_recording": "steps.mirror",
     "open_recording": "loader",
-    "override": "params",
+    "override": "runtime.params",
+    "process_recording": "steps.process_recording",
     "qc": "steps.qc",
     "report": "steps.report",
     "scan": "steps.scan",

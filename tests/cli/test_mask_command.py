@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from ecogpipe.cli import main
-from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
-from ecogpipe.electrodes.masks import read_mask
-from ecogpipe.recordings import COLUMNS
-from ecogpipe.settings import config_folder
+from ecogpipe.results.mask import read_mask
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mask_channels import mask_channels
 from ecogpipe.steps.scan import scan
+from ecogpipe.study.config import config_folder
+from ecogpipe.study.recordings import COLUMNS
 from ecogpipe.synthetic import Faults, SyntheticRecording
+from shipped import AUTOMATIC
 
 SET_UP = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")
 MANUAL = Path("config", "masks", "s1", "a.tsv")
@@ -52,7 +52,7 @@ def make_mask(study: Path, manual: Path | None) -> Path:
         results / "mask.tsv",
         recording="s1/a/test_001",
         manual=manual,
-        automatic=AUTOMATIC_DEFAULTS,
+        automatic=AUTOMATIC,
     )
 
 

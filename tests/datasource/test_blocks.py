@@ -5,7 +5,7 @@ import pytest
 
 from ecogpipe.datasource.array import ArraySource
 from ecogpipe.errors import MemoryBlowOutError
-from ecogpipe.params import override
+from ecogpipe.runtime.params import override
 
 WHOLE = np.random.default_rng(0).standard_normal((4, 103))
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ecogpipe.datasource.chunk_writer import ChunkWriter, create_in_chunks
-from ecogpipe.datasource.read_ahead import read_ahead
+from ecogpipe.runtime.threads import read_ahead
 
 WHOLE = np.random.default_rng(0).integers(-500, 500, (7, 1001)).astype("i2")
 

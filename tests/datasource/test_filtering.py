@@ -11,7 +11,7 @@ from ecogpipe.datasource.array import ArraySource
 from ecogpipe.datasource.filtering import StreamedFilter
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.errors import FilterError, RateError, SettingsError
-from ecogpipe.params import override
+from ecogpipe.runtime.params import override
 from ecogpipe.signal.decimate import decimation_fir
 from ecogpipe.signal.filters import FilterSettings, design_sos
 

@@ -11,7 +11,7 @@ from ecogpipe.datasource.binder import BufferBinder
 from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.errors import FormatError, JoinError, MaskError, MemoryBlowOutError, SettingsError
-from ecogpipe.params import override
+from ecogpipe.runtime.params import override
 
 WHOLE = np.random.default_rng(0).standard_normal((12, 400))
 ELECTRODES = [3, 1, 7, 8, 9]

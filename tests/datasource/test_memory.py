@@ -9,7 +9,7 @@ import pytest
 from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.errors import MemoryBlowOutError
-from ecogpipe.params import override
+from ecogpipe.runtime.params import override
 
 LIMIT = 4_000_000
 N_CHANNELS, N_SAMPLES = 40, 40_000

@@ -15,7 +15,7 @@ from strategies import keys, layouts, write_parts
 from ecogpipe.datasource.binder import BufferBinder
 from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
-from ecogpipe.params import override
+from ecogpipe.runtime.params import override
 
 EXAMPLES = settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecogpipe.datasource.array import ArraySource
-from ecogpipe.params import override
+from ecogpipe.runtime.params import override
 
 NAMES = ("min", "max", "sum", "mean", "var", "std")
 

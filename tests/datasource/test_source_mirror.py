@@ -14,7 +14,7 @@ import pytest
 from ecogpipe.datasource.array import ArraySource
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.errors import MemoryBlowOutError, OutputError, SettingsError
-from ecogpipe.params import override
+from ecogpipe.runtime.params import override
 
 WHOLE = np.random.default_rng(0).integers(-1000, 1000, (12, 301)).astype("i2")
 ELECTRODES = [3, 1, 7, 8, 9]

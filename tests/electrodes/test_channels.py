@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecogpipe.electrodes.channels import BncLine, absolute_lines, channel_table, read_channels, write_channels
+from ecogpipe.electrodes.channels import BncLine, absolute_lines, channel_table
 from ecogpipe.electrodes.wiring import known_wirings, load_wiring, passthru_wiring
 from ecogpipe.errors import FormatError, SettingsError, WiringError
+from ecogpipe.results.channels import read_channels, write_channels
 
 ACTV = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")
 

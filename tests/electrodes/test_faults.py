@@ -8,10 +8,11 @@ import pytest
 
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import ChannelTable, channel_table
-from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS, check_thresholds, fault_reasons, judge_sites
+from ecogpipe.electrodes.faults import check_thresholds, fault_reasons, judge_sites
 from ecogpipe.electrodes.site_numbers import SiteNumbers
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import SettingsError
+from shipped import AUTOMATIC
 
 Signal = npt.NDArray[np.float64]
 
@@ -66,7 +67,7 @@ def clean_signals(rng: np.random.Generator, tones: Signal, rate: float, seconds:
 
 
 def reasons_of(signals: Signal, chan_map: ChannelMap, **changes: float) -> list[str]:
-    thresholds = check_thresholds({**AUTOMATIC_DEFAULTS, **changes})
+    thresholds = check_thresholds({**AUTOMATIC, **changes})
     return fault_reasons(judge_sites(numbers_of(signals), chan_map, thresholds).faults, chan_map)
 
 
@@ -162,8 +163,8 @@ def test_a_noisy_site_is_not_what_coarse_signals_are_judged_by(chan_map: Channel
     signals[12] += np.random.default_rng(0).normal(0, 600, times.size)
     signals = np.round(signals / 30) * 30
     rail_fraction = numbers_of(signals).rail_fraction
-    assert (np.delete(rail_fraction, 12) > AUTOMATIC_DEFAULTS["rail_fraction"]).all()
-    assert rail_fraction[12] < AUTOMATIC_DEFAULTS["rail_fraction"]
+    assert (np.delete(rail_fraction, 12) > AUTOMATIC["rail_fraction"]).all()
+    assert rail_fraction[12] < AUTOMATIC["rail_fraction"]
     assert [channel for channel, reason in enumerate(reasons_of(signals, chan_map)) if reason] == [12]
 
 
@@ -243,4 +244,4 @@ def test_thresholds_are_complete_known_and_in_range(
     change: Callable[[dict[str, float]], dict[str, float]], message: str
 ) -> None:
     with pytest.raises(SettingsError, match=message):
-        check_thresholds(change(dict(AUTOMATIC_DEFAULTS)))
+        check_thresholds(change(dict(AUTOMATIC)))

@@ -10,16 +10,11 @@ from threadpoolctl import threadpool_limits
 
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import channel_table
-from ecogpipe.electrodes.faults import (
-    AUTOMATIC_DEFAULTS,
-    Judgement,
-    check_thresholds,
-    fault_reasons,
-    judge_sites,
-)
+from ecogpipe.electrodes.faults import Judgement, check_thresholds, fault_reasons, judge_sites
 from ecogpipe.electrodes.site_numbers import SiteNumbers
 from ecogpipe.electrodes.wiring import Wiring, known_wirings
-from ecogpipe.metrics import FrameBlocks, FrameNumbers
+from ecogpipe.statistics.channel_statistics import FrameBlocks, FrameNumbers
+from shipped import AUTOMATIC
 
 Signal = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
@@ -131,7 +126,7 @@ def judged(signals: Signal, chan_map: ChannelMap, converter_step: float = np.nan
         n_changes=correlation.n_changes,
         converter_step=converter_step,
     )
-    return judge_sites(sites, chan_map, check_thresholds(AUTOMATIC_DEFAULTS))
+    return judge_sites(sites, chan_map, check_thresholds(AUTOMATIC))
 
 
 def reasons_of(signals: Signal, chan_map: ChannelMap) -> list[str]:

@@ -99,7 +99,7 @@ def test_a_users_table_stands_beside_those_of_the_package(tmp_path: Path) -> Non
     wiring = load_wiring("My DAQ", "myheadstage", "my array", user_tables=tmp_path)
     assert (wiring.grid, wiring.pitch_mm, wiring.gain) == ((2, 3), (0.5, 0.4), -20)
     np.testing.assert_array_equal(wiring.sites()[0], [0, 1, 4, 5, 6, 7])
-    assert len(known_wirings(tmp_path)) == 6
+    assert len(known_wirings(tmp_path)) == len(SET_UPS) + 1
 
 
 def test_two_tables_for_one_set_up_are_refused(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ import scipy.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ecogpipe.checks.verify import verify_recording
 from ecogpipe.datasource.mapped import MappedSource
-from ecogpipe.datasource.raw import open_raw
 from ecogpipe.errors import EcogpipeError, FormatError, SettingsError
-from ecogpipe.formats import read_header
+from ecogpipe.formats.reading import read_header
+from ecogpipe.results.recording import open_raw
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.scan import scan
-from ecogpipe.verification import verify_recording
 
 X = np.random.default_rng(1).integers(-99, 99, (4, 300)).astype("i2")
 

@@ -3,20 +3,20 @@
 import pytest
 
 from ecogpipe.errors import FormatError, SettingsError
-from ecogpipe.formats import read_header
 from ecogpipe.formats.acquisition import storable
+from ecogpipe.formats.reading import read_header
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty, so it is no TDMS, Matlab or HDF5 file"),
-        (b"time\tvalue\n1\t2\n", r"begins with b'time\\tval', so it is no TDMS"),
+        (b"", "is empty, so it is not a"),
+        (b"time\tvalue\n1\t2\n", r"begins with b'time\\tval', so it is not a"),
         (b"TDSm", "is not a recording"),
         (b"TDSh" + bytes(60), "is the index of a TDMS file"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM", "Matlab file|holds no array"),
-        (b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM", "no TDMS, Matlab or HDF5 file"),
+        (b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM", "so it is not a"),
     ],
 )
 def test_what_is_no_acquisition_file_is_refused_in_one_sentence(tmp_path, content, message):

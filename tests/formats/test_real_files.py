@@ -12,8 +12,8 @@ from nptdms import TdmsFile
 from ecogpipe.errors import EcogpipeError, FormatError
 from ecogpipe.formats.tdms.index import index_tdms
 from ecogpipe.formats.tdms.samples import raw_blocks
-from ecogpipe.layout import read_acquisition, signal_parts
 from ecogpipe.steps.ingest import ingest
+from ecogpipe.storage.canonical import read_acquisition, signal_parts
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 FILES = sorted(path.relative_to(DATA).as_posix() for path in DATA.glob("*/*"))

@@ -26,12 +26,12 @@ from tdms_bytes import (
 )
 
 from ecogpipe.errors import EcogpipeError, FormatError, MemoryBlowOutError
-from ecogpipe.formats import read_header
+from ecogpipe.formats.reading import read_header
 from ecogpipe.formats.tdms.index import index_tdms
 from ecogpipe.formats.tdms.samples import raw_blocks
-from ecogpipe.layout import read_acquisition
-from ecogpipe.params import override
+from ecogpipe.runtime.params import override
 from ecogpipe.steps.ingest import ingest
+from ecogpipe.storage.canonical import read_acquisition
 
 KINDS = ["contiguous", "interleaved", "daqmx", "big_endian", "chunks", "one_value"]
 DTYPES = ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]

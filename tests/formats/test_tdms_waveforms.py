@@ -21,10 +21,10 @@ from tdms_bytes import (
     tdms_object,
 )
 
-from ecogpipe.datasource.raw import open_raw
 from ecogpipe.errors import EcogpipeError, FormatError, JoinError, MemoryBlowOutError
-from ecogpipe.formats import read_header
-from ecogpipe.params import override
+from ecogpipe.formats.reading import read_header
+from ecogpipe.results.recording import open_raw
+from ecogpipe.runtime.params import override
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.scan import scan
 

@@ -6,9 +6,9 @@ import pytest
 import scipy.io
 
 from ecogpipe.errors import FormatError, MemoryBlowOutError, SettingsError
-from ecogpipe.formats import read_header
-from ecogpipe.layout import Acquisition, read_acquisition, write_acquisition
-from ecogpipe.params import override
+from ecogpipe.formats.reading import read_header
+from ecogpipe.runtime.params import override
+from ecogpipe.storage.canonical import Acquisition, read_acquisition, write_acquisition
 from ecogpipe.synthetic import SyntheticRecording
 
 LAB = {"Fs": 1000.0, "sampRate": 8000.0, "numRow": 2.0, "numCol": 3.0, "numChan": 4.0, "OSR": 4.0}

@@ -18,8 +18,8 @@ import numpy as np
 
 import ecogpipe
 from ecogpipe.electrodes.channels import BncLine
-from ecogpipe.revisions import REVISIONS
-from ecogpipe.steps.qc import page_content
+from ecogpipe.results.revisions import REVISIONS
+from ecogpipe.steps.qc import page_of
 from ecogpipe.synthetic import Faults, SyntheticRecording
 
 SET_UP = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")
@@ -79,7 +79,7 @@ def of_recording(files: list[Path], folder: Path, declared: dict[str, Any]) -> d
     mirrors = [folder / f"a_{name}.h5" for name in MIRRORS]
     for name, mirror in zip(MIRRORS, mirrors, strict=True):
         ecogpipe.mirror_recording(raw, channels, mask, mirror, name=name, settings=MIRRORS[name])
-    pages = [page_content(raw, channels, mask, scanned, events, mirror, title="a") for mirror in mirrors]
+    pages = [page_of(raw, channels, mask, scanned, events, mirror, title="a") for mirror in mirrors]
     return {
         "ingest": of_hdf5(raw),
         "scan": of_hdf5(scanned),

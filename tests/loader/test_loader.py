@@ -11,7 +11,7 @@ from ecogpipe.datasource.array import ArraySource
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.errors import EcogpipeError, FormatError, SettingsError
 from ecogpipe.loader.active import EVENTS_DEFAULTS
-from ecogpipe.settings import config_folder
+from ecogpipe.study.config import config_folder
 from ecogpipe.synthetic import SyntheticRecording
 
 DAQ, HEADSTAGE, ELECTRODE = "2t-as daq v2", "zif26 to 2x uhdmi", "actv_64"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ecogpipe.settings import workflow_folder
+from ecogpipe.study.config import workflow_folder
 
 PROFILE = workflow_folder() / "profiles" / "slurm" / "config.yaml"
 RULES = "\n".join(path.read_text() for path in sorted((workflow_folder() / "rules").glob("*.smk")))

@@ -21,7 +21,7 @@ import pytest
 from cluster import HOME, ClusterError, running_cluster
 
 from ecogpipe.cli.demo import write_demo_study
-from ecogpipe.settings import workflow_folder
+from ecogpipe.study.config import workflow_folder
 
 REQUIRED = os.environ.get("ECOGPIPE_SLURM_TESTS") == "required"
 RESULTS = Path("results", "demo", "2018-01-01_active")

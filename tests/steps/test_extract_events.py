@@ -5,16 +5,17 @@ from fractions import Fraction
 import h5py
 import numpy as np
 import pytest
-from finished_study import MIRROR, SET_UP, mapped_recording
 
 import ecogpipe
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.errors import FormatError, MemoryBlowOutError, SettingsError
-from ecogpipe.params import override
-from ecogpipe.steps.extract_events import extract_events, read_events
+from ecogpipe.results.events import read_events
+from ecogpipe.runtime.params import override
+from ecogpipe.steps.extract_events import extract_events
 from ecogpipe.steps.scan import scan
+from ecogpipe.storage.tsv import read_tsv
 from ecogpipe.synthetic import SyntheticRecording
-from ecogpipe.tsv import read_tsv
+from finished_study import MIRROR, SET_UP, mapped_recording
 
 
 @pytest.fixture(scope="module")

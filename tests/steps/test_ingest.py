@@ -19,9 +19,10 @@ from nptdms import ChannelObject, GroupObject, TdmsFile, TdmsWriter
 from ecogpipe.datasource.binder import BufferBinder
 from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError
-from ecogpipe.layout import gap_free_ranges, read_acquisition, read_provenance, read_segments, signal_parts
-from ecogpipe.params import override
+from ecogpipe.results.provenance import provenance_of
+from ecogpipe.runtime.params import override
 from ecogpipe.steps.ingest import ingest
+from ecogpipe.storage.canonical import gap_free_ranges, read_acquisition, read_segments, signal_parts
 from ecogpipe.synthetic import SyntheticRecording
 
 
@@ -145,7 +146,7 @@ def test_what_was_declared_wins_and_is_shown(rec, tmp_path):
     assert acquisition.start_time == "2016-09-01T14:30:00-04:00"
     assert acquisition.overrides == declared
     with h5py.File(raw, "r") as file:
-        provenance = read_provenance(file)
+        provenance = provenance_of(file)
         assert json.loads(file.attrs["overrides"]) == declared
     assert provenance["settings"]["declared"] == declared
     assert provenance["inputs"][0]["name"] == "a.tdms"
@@ -403,7 +404,7 @@ class TestRefusals:
 
 INGEST_ALONE = """
 import resource, sys
-from ecogpipe.params import override
+from ecogpipe.runtime.params import override
 from ecogpipe.steps.ingest import ingest
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with override(memory_limit=2e7):

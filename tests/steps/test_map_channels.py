@@ -8,11 +8,12 @@ import h5py
 import numpy as np
 import pytest
 
-from ecogpipe.electrodes.channels import BncLine, read_channels
+from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import EcogpipeError, FormatError, SettingsError, WiringError
-from ecogpipe.layout import Acquisition, write_acquisition
+from ecogpipe.results.channels import read_channels
 from ecogpipe.steps.map_channels import map_channels
+from ecogpipe.storage.canonical import Acquisition, write_acquisition
 
 ACTV = {"daq": "2t-as daq v2", "headstage": "zif26 to 2x uhdmi", "electrode": "actv_64"}
 PASSTHRU = {"daq": "passthru", "headstage": "", "electrode": ""}

@@ -9,13 +9,13 @@ import h5py
 import numpy as np
 import pytest
 
-from ecogpipe.electrodes.channels import read_channels
-from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
-from ecogpipe.electrodes.masks import read_mask
 from ecogpipe.errors import EcogpipeError, FormatError, MaskError, SettingsError
-from ecogpipe.layout import Acquisition, write_acquisition
+from ecogpipe.results.channels import read_channels
+from ecogpipe.results.mask import read_mask
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mask_channels import mask_channels
+from ecogpipe.storage.canonical import Acquisition, write_acquisition
+from shipped import AUTOMATIC
 
 ACTV = {"daq": "2t-as daq v2", "headstage": "zif26 to 2x uhdmi", "electrode": "actv_64"}
 N_CHANNELS, N_SAMPLES = 96, 10_000
@@ -76,7 +76,7 @@ def write_manual(folder: Path, *rows: str) -> Path:
 
 
 def mask_of(scan: Path, channels: Path, manual: Path | None = None, **settings: Any) -> Path:
-    asked = {"recording": "test_001", "automatic": dict(AUTOMATIC_DEFAULTS), **settings}
+    asked = {"recording": "test_001", "automatic": dict(AUTOMATIC), **settings}
     return mask_channels(scan, channels, scan.with_name("mask.tsv"), manual=manual, **asked)
 
 
@@ -174,7 +174,7 @@ def test_the_mask_says_what_made_it(tmp_path: Path, channels: Path) -> None:
     path = mask_of(write_scan(tmp_path), channels, write_manual(tmp_path))
     header = read_mask(path).header
     assert header["recording"] == "test_001"
-    assert header["thresholds"] == AUTOMATIC_DEFAULTS
+    assert header["thresholds"] == AUTOMATIC
     assert header["signal_sha256"] == "ab" * 32
     assert header["provenance"]["step"] == "mask_channels"
     inputs = {described["name"]: described for described in header["provenance"]["inputs"]}
@@ -190,7 +190,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path, channels: Path) -> None:
 
 def test_thresholds_are_those_asked_for(tmp_path: Path, channels: Path) -> None:
     scan = write_scan(tmp_path, {8: {"std": 5e-3}})
-    lenient = {**AUTOMATIC_DEFAULTS, "noisy_ratio": 6}
+    lenient = {**AUTOMATIC, "noisy_ratio": 6}
     mask = read_mask(mask_of(scan, channels, automatic=lenient))
     assert mask.keep.all()
     assert mask.header["thresholds"] == lenient
@@ -217,16 +217,16 @@ def test_a_scan_of_another_recording_is_refused(tmp_path: Path, channels: Path) 
 
 
 def test_what_is_no_scan_is_refused(tmp_path: Path, channels: Path) -> None:
-    with pytest.raises(FormatError, match="run scan again"):
+    with pytest.raises(FormatError, match="there is no such file"):
         mask_of(tmp_path / "absent.h5", channels)
     scan = write_scan(tmp_path)
     with h5py.File(scan, "a") as file:
         del file["channels/std"]
-    with pytest.raises(FormatError, match=r"scan\.h5: is no scan"):
+    with pytest.raises(FormatError, match=r"scan\.h5: is not a scan"):
         mask_of(scan, channels)
 
 
-@pytest.mark.parametrize("automatic", [{}, {**AUTOMATIC_DEFAULTS, "noise_ratio": 2.0}])
+@pytest.mark.parametrize("automatic", [{}, {**AUTOMATIC, "noise_ratio": 2.0}])
 def test_thresholds_must_be_all_and_only_the_known_ones(
     tmp_path: Path, channels: Path, automatic: dict[str, float]
 ) -> None:

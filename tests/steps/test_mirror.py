@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from ecogpipe import layout
-from ecogpipe.electrodes.channels import BncLine, read_channels
-from ecogpipe.electrodes.faults import AUTOMATIC_DEFAULTS
-from ecogpipe.electrodes.masks import read_mask, write_mask
+from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.errors import FilterError, FormatError, MaskError, RateError, SettingsError
-from ecogpipe.params import override
+from ecogpipe.results.channels import read_channels
+from ecogpipe.results.mask import read_mask, write_mask
+from ecogpipe.results.provenance import provenance_of
+from ecogpipe.runtime.params import override
 from ecogpipe.signal.decimate import decimation_fir
 from ecogpipe.signal.filters import FilterSettings, design_fir, design_sos
 from ecogpipe.steps.ingest import ingest
@@ -24,7 +24,9 @@ from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mask_channels import mask_channels
 from ecogpipe.steps.mirror import mirror_recording
 from ecogpipe.steps.scan import scan
+from ecogpipe.storage import canonical
 from ecogpipe.synthetic import SyntheticRecording
+from shipped import AUTOMATIC
 
 ACTV_64 = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")
 SETTINGS = {"rate": 200, "bandpass": [2, 80], "order": 3}
@@ -51,7 +53,7 @@ def prepared(folder, files, declared=None):
     ingest(files, raw, declared=declared or {})
     channels = mapped(raw)
     scan(raw, folder / "scan.h5")
-    mask_channels(folder / "scan.h5", channels, mask, recording="rec", manual=None, automatic=AUTOMATIC_DEFAULTS)
+    mask_channels(folder / "scan.h5", channels, mask, recording="rec", manual=None, automatic=AUTOMATIC)
     return raw, channels, mask
 
 
@@ -125,7 +127,7 @@ def test_rec3_each_side_of_a_gap_is_a_recording_of_its_own_on_the_grid_of_the_wh
         electrodes = found[channels.electrode_channels][:, outputs]
         assert (np.abs(electrodes - expected).max(axis=1) <= 1e-6 * np.abs(expected).max(axis=1)).all()
     with h5py.File(path) as file:
-        *_, last = layout.read_segments(file)
+        *_, last = canonical.read_segments(file)
     assert (last.first_sample, last.n_samples, last.after_gap) == (first, found.shape[1] - first, True)
     assert last.start_time == f"2020-01-01T00:00:00.{(first * ratio - border) * 1000:06d}+00:00"
 
@@ -169,14 +171,14 @@ def test_aux1_pulses_survive_a_negative_slope(recording, tmp_path):
 def test_a_mirror_says_what_it_is(inputs):
     with h5py.File(mirrored(inputs)) as file:
         channels, mask = read_channels(inputs[1]), read_mask(inputs[2])
-        assert layout.read_acquisition(file).rate == 200
+        assert canonical.read_acquisition(file).rate == 200
         assert (file["Fs"][()], file.attrs["ratio"], file.attrs["ecogpipe_format"]) == (200.0, 5, 1)
         np.testing.assert_array_equal(file["electrode_channels"], channels.electrode_channels)
         np.testing.assert_array_equal(file["channel_mask"], mask.keep)
-        units = np.array(layout.read_texts(file["row_units"]))
+        units = np.array(canonical.read_texts(file["row_units"]))
         assert set(units[channels.electrode_channels]) == {"uV"}
         assert set(units[channels.diagnostic_channels]) == {"V"}
-        made_of = layout.read_provenance(file)
+        made_of = provenance_of(file)
         assert made_of["settings"]["bandpass"] == [2, 80]
         assert [entry["name"] for entry in made_of["inputs"]] == ["raw.h5", "channels.tsv", "mask.tsv"]
         assert 0 < file.attrs["settling_samples"] < 1200
@@ -265,7 +267,7 @@ def test_flt1_what_is_recorded_of_gaps_does_not_depend_on_the_memory_either(reco
         ({"rate": 200, "bandpass": [2, 100]}, FilterError, "100 Hz is not between 0 and the Nyquist frequency"),
         ({"rate": 200, "notches": [120]}, FilterError, "notch at 120 Hz"),
         ({"rate": 200, "masked": "drop"}, SettingsError, "masked is 'drop'"),
-        ({"rate": 200, "bandpass": [2]}, FilterError, "is no pair"),
+        ({"rate": 200, "bandpass": [2]}, FilterError, "is not a pair"),
         ({"rate": 200, "design": "fir", "bandpass": [5, 80]}, FilterError, "transition of a FIR is None"),
         ({"ratio": 500, "bandpass": [0.1, 0.5]}, FilterError, "has 12 samples at the new rate"),
     ],
@@ -406,7 +408,8 @@ MEASURE = """
 import sys, threading, time
 from pathlib import Path
 import ecogpipe.steps.mirror as step
-from ecogpipe.params import override
+from ecogpipe.results.provenance import provenance_of
+from ecogpipe.runtime.params import override
 
 def anonymous():
     status = Path("/proc/self/status").read_text()

@@ -8,16 +8,16 @@ import pytest
 import scipy.io
 from nptdms import ChannelObject, GroupObject, TdmsWriter
 
-from ecogpipe.electrodes.channels import BncLine, read_channels
-from ecogpipe.layout import read_acquisition
-from ecogpipe.recordings import CHANNEL_OVERRIDES
-from ecogpipe.settings import load_schema
+from ecogpipe.electrodes.channels import CHANNEL_OVERRIDES, BncLine
+from ecogpipe.results.channels import read_channels
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mirror import mirror_recording
 from ecogpipe.steps.scan import scan
+from ecogpipe.storage.canonical import read_acquisition
+from ecogpipe.storage.tsv import read_tsv
+from ecogpipe.study.config import load_schema
 from ecogpipe.synthetic import SyntheticRecording
-from ecogpipe.tsv import read_tsv
 
 KEYS = set(load_schema("recordings")["properties"]["overrides"]["properties"])
 BARE = {"n_rows": 2, "n_columns": 3, "n_bncs": 1, "units": "V", "sampling_rate": 100}

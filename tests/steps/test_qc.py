@@ -7,14 +7,14 @@ from dataclasses import asdict
 import h5py
 import numpy as np
 import pytest
-from finished_study import Faults, draw_page, finished_recording, interrupted_recording
 from PIL import Image
 
-from ecogpipe.electrodes.masks import read_mask, write_mask
 from ecogpipe.errors import FormatError
 from ecogpipe.figures.page import DPI, read_page
-from ecogpipe.params import override
-from ecogpipe.steps.qc import page_content
+from ecogpipe.results.mask import read_mask, write_mask
+from ecogpipe.runtime.params import override
+from ecogpipe.steps.qc import page_of
+from finished_study import Faults, draw_page, finished_recording, interrupted_recording
 
 FAULTS = Faults(dead_sites=((1, 2),), noisy_sites=((5, 5),), saturated=((3, 6),))
 MASKED = {(1, 2), (5, 5), (3, 6)}
@@ -27,7 +27,7 @@ def recording(tmp_path_factory):
 
 
 def content_of(done):
-    return page_content(done.raw, done.channels, done.mask, done.scan, done.events, done.mirror, title="s1/a/test_001")
+    return page_of(done.raw, done.channels, done.mask, done.scan, done.events, done.mirror, title="s1/a/test_001")
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +250,7 @@ def test_a_mask_of_another_recording_is_refused(recording, tmp_path):
     lines = recording.mask.read_text().splitlines(keepends=True)
     (tmp_path / "mask.tsv").write_text("".join(lines[:-1]))
     with pytest.raises(FormatError, match="is not the mask of"):
-        page_content(
+        page_of(
             recording.raw,
             recording.channels,
             tmp_path / "mask.tsv",
@@ -266,12 +266,12 @@ def test_a_mask_without_the_numbers_is_refused(recording, tmp_path):
     del mask.numbers["line60_rms"]
     inputs = recording.scan, recording.events, recording.mirror
     with pytest.raises(FormatError, match="lacks the column line60_rms; run mask_channels again"):
-        page_content(recording.raw, recording.channels, write_mask(tmp_path / "mask.tsv", mask), *inputs, title="")
+        page_of(recording.raw, recording.channels, write_mask(tmp_path / "mask.tsv", mask), *inputs, title="")
 
 
 def test_a_recording_in_place_of_its_mirror_is_refused(recording):
     with pytest.raises(FormatError, match="is not a mirror"):
-        page_content(
+        page_of(
             recording.raw,
             recording.channels,
             recording.mask,

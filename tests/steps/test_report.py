@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from finished_study import Faults, draw_page, finished_recording, interrupted_recording
 from PIL import Image
 
-from ecogpipe.electrodes.masks import read_mask, write_mask
 from ecogpipe.errors import EcogpipeError, SettingsError
 from ecogpipe.figures.page import read_page
+from ecogpipe.results.mask import read_mask, write_mask
 from ecogpipe.steps.report import report
+from finished_study import Faults, draw_page, finished_recording, interrupted_recording
 
 HOSTILE = '<script>alert("x")</script> & "notes"'
 

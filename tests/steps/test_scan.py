@@ -7,13 +7,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from finished_study import write_raw
 
-from ecogpipe import layout
 from ecogpipe.errors import FormatError, MemoryBlowOutError
-from ecogpipe.metrics import NUMBERS
-from ecogpipe.params import override
-from ecogpipe.steps.scan import _check_memory, read_numbers, scan
+from ecogpipe.results.provenance import provenance_of
+from ecogpipe.results.scan import read_scan
+from ecogpipe.runtime.params import override
+from ecogpipe.statistics.channel_statistics import NUMBERS
+from ecogpipe.steps.scan import _check_memory, scan
+from ecogpipe.storage import canonical
+from finished_study import write_raw
 
 N_ROWS, N_BNCS, N_SAMPLES = 4, 2, 40_000
 N_CHANNELS = N_ROWS * (1 + N_BNCS)
@@ -48,7 +50,7 @@ def test_hash_numbers_and_lines_are_those_of_the_whole_array(tmp_path, dtype, ti
         assert file["bnc"].dtype == samples.dtype
         np.testing.assert_array_equal(file["bnc"][()], samples[BNC_CHANNELS])
         np.testing.assert_array_equal(file["bnc_channels"][()], BNC_CHANNELS)
-    numbers = read_numbers(path)
+    numbers = read_scan(path).numbers
     np.testing.assert_allclose(numbers["mean"], values.mean(axis=1), rtol=1e-9)
     np.testing.assert_allclose(numbers["std"], values.std(axis=1), rtol=1e-12)
     np.testing.assert_array_equal(numbers["min"], values.min(axis=1))
@@ -59,7 +61,7 @@ def test_hash_numbers_and_lines_are_those_of_the_whole_array(tmp_path, dtype, ti
 def test_numbers_are_in_the_units_of_the_acquisition(tmp_path):
     samples = samples_of("int16")
     raw = write_raw(tmp_path / "raw.h5", samples, n_rows=N_ROWS, n_bncs=N_BNCS, slope=-0.5, intercept=20.0, units="mV")
-    numbers = read_numbers(scan(raw, tmp_path / "scan.h5"))
+    numbers = read_scan(scan(raw, tmp_path / "scan.h5")).numbers
     values = -0.5 * samples.astype(np.float64) + 20.0
     np.testing.assert_allclose(numbers["std"], values.std(axis=1), rtol=1e-12)
     np.testing.assert_array_equal(numbers["min"], values.min(axis=1))
@@ -89,7 +91,7 @@ def test_samples_that_are_not_finite_are_counted(tmp_path):
     samples[2, 100:5000] = np.nan
     samples[7, 30_000] = -np.inf
     raw = write_raw(tmp_path / "raw.h5", samples, n_rows=N_ROWS, n_bncs=N_BNCS)
-    numbers = read_numbers(scan(raw, tmp_path / "scan.h5"))
+    numbers = read_scan(scan(raw, tmp_path / "scan.h5")).numbers
     expected = np.zeros(N_CHANNELS)
     expected[[2, 7]] = 4900, 1
     np.testing.assert_array_equal(numbers["n_nonfinite"], expected)
@@ -117,8 +119,8 @@ def test_the_scan_says_what_it_was_made_from(tmp_path):
         notes=["a note"],
     )
     with h5py.File(scan(raw, tmp_path / "scan.h5")) as file:
-        inputs = [described["name"] for described in layout.read_provenance(file)["inputs"]]
-        acquisition = layout.read_acquisition(file)
+        inputs = [described["name"] for described in provenance_of(file)["inputs"]]
+        acquisition = canonical.read_acquisition(file)
     assert inputs == ["raw.h5", "part0.mat", "part1.mat"]
     assert (acquisition.rate, acquisition.notes) == (2777, ["a note"])
 
@@ -132,7 +134,7 @@ def test_too_little_memory_is_said_before_anything_is_written(tmp_path):
 
 def test_the_memory_of_the_rule_holds_the_largest_array():
     """A job gets a quarter of the rule's 1000 MB for signals, and each need a quarter of that."""
-    largest = layout.Acquisition(Fraction(30_000), 36, 30, 2, units="V")
+    largest = canonical.Acquisition(Fraction(30_000), 36, 30, 2, units="V")
     with override(memory_limit=250e6):
         _check_memory(Path("raw.h5"), largest, np.dtype("float64"))
 

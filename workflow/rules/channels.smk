@@ -14,8 +14,6 @@ rule map_channels:
         "<logs>/{subject}/{session}/{recording}/map_channels.log",
     benchmark:
         "<benchmarks>/{subject}/{session}/{recording}/map_channels.tsv"
-    conda:
-        "../envs/ecogpipe.yaml"
     threads: 1
     resources:
         **asked_by("map_channels"),
@@ -39,8 +37,6 @@ rule mask_channels:
         "<logs>/{subject}/{session}/{recording}/mask_channels.log",
     benchmark:
         "<benchmarks>/{subject}/{session}/{recording}/mask_channels.tsv"
-    conda:
-        "../envs/ecogpipe.yaml"
     threads: 1
     resources:
         **asked_by("mask_channels"),
@@ -63,8 +59,6 @@ rule extract_events:
         "<logs>/{subject}/{session}/{recording}/extract_events.log",
     benchmark:
         "<benchmarks>/{subject}/{session}/{recording}/extract_events.tsv"
-    conda:
-        "../envs/ecogpipe.yaml"
     threads: 1
     resources:
         **asked_by("extract_events"),

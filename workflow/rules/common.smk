@@ -11,10 +11,11 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from ecogpipe.electrodes.manual_masks import mask_files
+from ecogpipe.study.manual_masks import mask_files
 from ecogpipe.errors import EcogpipeError, nearest
-from ecogpipe.originals import find_future, find_missing, is_hdf5
-from ecogpipe.recordings import (
+from ecogpipe.formats.kinds import sidecars_of
+from ecogpipe.study.originals import find_future, find_missing, is_hdf5
+from ecogpipe.study.recordings import (
     Recording,
     check_masks,
     check_wirings,
@@ -22,9 +23,10 @@ from ecogpipe.recordings import (
     manual_mask_path,
     read_recordings,
 )
-from ecogpipe.reruns import describe, find_kept, find_reruns
-from ecogpipe.revisions import REVISIONS
-from ecogpipe.settings import check_config, read_config_file
+from ecogpipe.checks.reruns import describe, find_kept, find_reruns
+from ecogpipe.results.names import RecordingFiles
+from ecogpipe.results.revisions import REVISIONS
+from ecogpipe.study.config import check_config, read_config_file, uses_mask
 
 MASKS = Path("config", "masks")
 IS_COPIED = {"skip_seconds", "crop_end_seconds"}
@@ -101,8 +103,9 @@ def get_all_files(wildcards) -> list[str]:
 
 @signed
 def get_files(wildcards) -> list[str]:
-    """Return the files of a recording whose times Snakemake compares: every result would be older than one to come."""
-    return [str(file) for file in get_recording(wildcards).files if file not in OF_THE_FUTURE]
+    """Return the files whose times Snakemake compares: of a recording, and beside them; none that is of the future."""
+    files = [file for file in get_recording(wildcards).files if file not in OF_THE_FUTURE]
+    return [str(file) for file in files] + [str(beside) for file in files for beside in sidecars_of(file)]
 
 
 @signed
@@ -130,8 +133,7 @@ def get_manual_mask(wildcards) -> list[str]:
 def get_mask_of_mirror(wildcards) -> str:
     """Return the mask of a recording; a new one makes a mirror again only where masked rows change what it holds."""
     mask = "<results>/{subject}/{session}/{recording}/mask.tsv"
-    settings = config["mirrors"][wildcards.mirror]
-    return mask if settings["reference"] != "none" or settings["masked"] == "nan" else ancient(mask)
+    return mask if uses_mask(config["mirrors"][wildcards.mirror]) else ancient(mask)
 
 
 @signed
@@ -162,10 +164,7 @@ def get_lines(wildcards) -> dict:
     }
 
 
-def for_all_recordings(pattern: str) -> list[str]:
-    """Return the files of a pattern for every recording that is there, and for every mirror where it names one."""
-    return [
-        pattern.format(subject=one.subject, session=one.session, recording=one.recording, mirror=mirror)
-        for one in PRESENT
-        for mirror in (config["mirrors"] if "{mirror}" in pattern else [None])
-    ]
+def get_all_results() -> list[str]:
+    """Return every file that the steps make of the recordings that are there."""
+    folders = [RecordingFiles(Path("<results>", recording.full_name)) for recording in PRESENT]
+    return [str(output.path) for files in folders for output in files.outputs(config["mirrors"])]

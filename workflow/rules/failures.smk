@@ -3,7 +3,7 @@
 import os
 import time
 
-from ecogpipe.joblog import read_failures
+from ecogpipe.runtime.job import read_failures
 
 STARTED = time.time()
 

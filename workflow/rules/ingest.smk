@@ -13,8 +13,6 @@ rule ingest:
         "<logs>/{subject}/{session}/{recording}/ingest.log",
     benchmark:
         "<benchmarks>/{subject}/{session}/{recording}/ingest.tsv"
-    conda:
-        "../envs/ecogpipe.yaml"
     threads: 1
     resources:
         **asked_by("ingest"),
@@ -40,8 +38,6 @@ rule scan:
         "<logs>/{subject}/{session}/{recording}/scan.log",
     benchmark:
         "<benchmarks>/{subject}/{session}/{recording}/scan.tsv"
-    conda:
-        "../envs/ecogpipe.yaml"
     threads: 2
     resources:
         **asked_by("scan"),

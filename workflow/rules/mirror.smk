@@ -16,8 +16,6 @@ rule mirror:
         "<logs>/{subject}/{session}/{recording}/mirror_{mirror}.log",
     benchmark:
         "<benchmarks>/{subject}/{session}/{recording}/mirror_{mirror}.tsv"
-    conda:
-        "../envs/ecogpipe.yaml"
     threads: 2
     resources:
         **asked_by("mirror"),

@@ -25,8 +25,6 @@ rule qc:
         "<logs>/{subject}/{session}/{recording}/qc_{mirror}.log",
     benchmark:
         "<benchmarks>/{subject}/{session}/{recording}/qc_{mirror}.tsv"
-    conda:
-        "../envs/ecogpipe.yaml"
     threads: 1
     resources:
         **asked_by("qc"),
@@ -40,21 +38,13 @@ rule qc:
 
 rule report:
     input:
-        raws=for_all_recordings("<results>/{subject}/{session}/{recording}/raw.h5"),
-        scans=for_all_recordings("<results>/{subject}/{session}/{recording}/scan.h5"),
-        channels=for_all_recordings("<results>/{subject}/{session}/{recording}/channels.tsv"),
-        masks=for_all_recordings("<results>/{subject}/{session}/{recording}/mask.tsv"),
-        events=for_all_recordings("<results>/{subject}/{session}/{recording}/events.tsv"),
-        mirrors=for_all_recordings("<results>/{subject}/{session}/{recording}/{recording}_{mirror}.h5"),
-        pages=for_all_recordings("<results>/{subject}/{session}/{recording}/{recording}_{mirror}_qc.png"),
+        get_all_results(),
     output:
         page="<results>/report.html",
     log:
         "<logs>/report.log",
     benchmark:
         "<benchmarks>/report.tsv"
-    conda:
-        "../envs/ecogpipe.yaml"
     threads: 1
     resources:
         **asked_by_report(),

@@ -3,7 +3,7 @@
 from functools import cache
 from math import ceil
 
-from ecogpipe.forecast import (
+from ecogpipe.runtime.costs import (
     MB,
     Facts,
     longest_minutes,

@@ -12,8 +12,6 @@ rule run_config:
     benchmark:
         "<benchmarks>/run_config.tsv"
     localrule: True
-    conda:
-        "../envs/ecogpipe.yaml"
     threads: 1
     resources:
         mem_mb=of_study(100),
@@ -33,8 +31,6 @@ rule missing_files:
     log:
         "<logs>/missing_files.log",
     localrule: True
-    conda:
-        "../envs/ecogpipe.yaml"
     threads: 1
     resources:
         mem_mb=of_study(100),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ecogpipe.electrodes.channels import BncLine
-from ecogpipe.joblog import job
+from ecogpipe.runtime.job import job
 from ecogpipe.steps.extract_events import extract_events
 
 lines = snakemake.params.lines

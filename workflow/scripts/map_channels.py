@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ecogpipe.electrodes.channels import BncLine
-from ecogpipe.joblog import job
+from ecogpipe.runtime.job import job
 from ecogpipe.steps.map_channels import map_channels
 
 set_up = dict(snakemake.params.set_up)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ecogpipe.joblog import job
+from ecogpipe.runtime.job import job
 from ecogpipe.steps.mask_channels import mask_channels
 
 wildcards = snakemake.wildcards

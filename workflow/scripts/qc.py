@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ecogpipe.joblog import job
+from ecogpipe.runtime.job import job
 from ecogpipe.steps.qc import qc
 
 wildcards = snakemake.wildcards

@@ -2,18 +2,21 @@
 
 from pathlib import Path
 
-from ecogpipe.joblog import job
+from ecogpipe.results.names import RecordingFiles
+from ecogpipe.runtime.job import job
 from ecogpipe.steps.report import report
 
+mirrors, benchmarks = snakemake.params.mirrors, Path(snakemake.log[0]).parent
+
 with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):
-    folders = {"/".join(table.parts[-4:-1]): table.parent for table in map(Path, snakemake.input.channels)}
-    jobs = ["ingest", "scan", "map_channels", "mask_channels", "extract_events"]
-    jobs += [f"{rule}_{mirror}" for rule in ("mirror", "qc") for mirror in snakemake.params.mirrors]
-    benchmarks = Path(snakemake.log[0]).parent
+    folders = {"/".join(path.parts[-4:-1]): path.parent for path in map(Path, snakemake.input)}
     report(
         folders,
         Path(snakemake.output.page),
-        mirrors=snakemake.params.mirrors,
+        mirrors=mirrors,
         title="Recordings of the study",
-        benchmarks={name: [benchmarks / name / f"{done}.tsv" for done in jobs] for name in folders},
+        benchmarks={
+            name: [benchmarks / name / f"{output.job}.tsv" for output in RecordingFiles(folder).outputs(mirrors)]
+            for name, folder in folders.items()
+        },
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ecogpipe.joblog import job
+from ecogpipe.runtime.job import job
 from ecogpipe.steps.scan import scan
 
 with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=snakemake.resources.mem_mb):

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ecogpipe.errors import SettingsError
-from ecogpipe.recordings import Recording, read_recordings
-from ecogpipe.settings import read_config
-from ecogpipe.strict_yaml import load_value
+from ecogpipe.storage.strict_yaml import load_value
+from ecogpipe.study.config import read_config
+from ecogpipe.study.recordings import Recording, read_recordings
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:

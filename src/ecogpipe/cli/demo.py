@@ -10,12 +10,13 @@ import h5py
 
 from ecogpipe.cli.commands import print_columns
 from ecogpipe.cli.run import run_snakemake
-from ecogpipe.layout import signal_parts
-from ecogpipe.outputs import whole_file
-from ecogpipe.recordings import Recording, read_recordings
-from ecogpipe.settings import config_folder
+from ecogpipe.results.names import REPORT
+from ecogpipe.storage.atomic import whole_file
+from ecogpipe.storage.canonical import signal_parts
+from ecogpipe.storage.tsv import read_tsv
+from ecogpipe.study.config import config_folder
+from ecogpipe.study.recordings import Recording, read_recordings
 from ecogpipe.synthetic import Faults, SyntheticRecording
-from ecogpipe.tsv import read_tsv
 
 _DEMO_RATE_HZ = 5000
 _DEMO_SEGMENTS = 20
@@ -37,7 +38,7 @@ def _run_demo(study: Path, cores: str, seconds: float) -> int:
     if status == 0:
         print()
         print_columns([("recording", "file", "rows x columns", "Hz", "MB"), *_describe_outputs(study)])
-        print(f"\nReport: {study / 'results' / 'report.html'}")
+        print(f"\nReport: {study / 'results' / REPORT}")
     return status
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import SettingsError
-from ecogpipe.outputs import whole_file
-from ecogpipe.project import Draft, draft_recordings
-from ecogpipe.recordings import BLANK, COLUMNS
-from ecogpipe.settings import config_folder
+from ecogpipe.storage.atomic import whole_file
+from ecogpipe.study.config import config_folder
+from ecogpipe.study.draft import Draft, draft_recordings
+from ecogpipe.study.recordings import BLANK, COLUMNS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

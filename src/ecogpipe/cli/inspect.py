@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from ecogpipe.cli.commands import print_columns, print_grid
+from ecogpipe.electrodes.channels import split_overrides
 from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, named_wirings, passthru_wiring
 from ecogpipe.errors import EcogpipeError, FormatError, WiringError, first_line
-from ecogpipe.formats import Header, read_header
-from ecogpipe.recordings import CHANNEL_OVERRIDES, parse_overrides
+from ecogpipe.formats.header import Header
+from ecogpipe.formats.reading import read_header
+from ecogpipe.study.recordings import parse_overrides
 
 _LONGEST, _MOST = 100, 60
 
@@ -35,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _execute(arguments: argparse.Namespace) -> int:
     path: Path = arguments.file
     declared = parse_overrides(arguments.declare, "--declare")
-    header = _read(path, {name: value for name, value in declared.items() if name not in CHANNEL_OVERRIDES})
+    header = _read(path, split_overrides(declared)[0])
     _print_facts(_facts(header))
     for title, lines in (("notes", header.acquisition.notes), ("properties", list(_properties(header)))):
         if lines:

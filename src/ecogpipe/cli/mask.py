@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from ecogpipe.cli.commands import add_config_arguments, print_columns, print_grid, read_study
-from ecogpipe.electrodes.channels import read_channels
-from ecogpipe.electrodes.manual_masks import add_to_manual_mask, check_manual_mask, decide, new_row
-from ecogpipe.electrodes.masks import MANUAL, MaskTable, read_mask
 from ecogpipe.errors import MaskError, SettingsError, nearest
-from ecogpipe.formats.mask_files import read_mask_arrays
-from ecogpipe.identity import check_one_recording
-from ecogpipe.recordings import Recording, manual_mask_path
+from ecogpipe.results.channels import read_channels
+from ecogpipe.results.identity import check_same_signal
+from ecogpipe.results.mask import MANUAL, MaskTable, read_mask
+from ecogpipe.results.names import RecordingFiles
+from ecogpipe.study.foreign_masks import read_mask_arrays
+from ecogpipe.study.manual_masks import add_to_manual_mask, check_manual_mask, decide, new_row
+from ecogpipe.study.recordings import Recording, manual_mask_path
 
 _EVERY = "*"
 
@@ -53,7 +54,7 @@ def _execute(arguments: argparse.Namespace) -> int:
     study: Path = arguments.directory
     recordings = read_study(study, arguments).recordings
     recording = _find(recordings, arguments.recording)
-    results = study / "results" / recording.full_name
+    results = RecordingFiles(study / "results" / recording.full_name)
     if not arguments.decisions:
         _show(recording.full_name, results)
         return 0
@@ -65,7 +66,7 @@ def _execute(arguments: argparse.Namespace) -> int:
         new_row(_EVERY if arguments.every else recording.recording, text, word, arguments.reason)
         for word, text in arguments.decisions
     ]
-    if (results / "channels.tsv").exists():
+    if results.channels.exists():
         _check_sites(rows, manual, results)
     add_to_manual_mask(manual, rows)
     print(f"{manual}: added, to be used by the next `ecogpipe run`:")
@@ -88,19 +89,19 @@ def _session(recording: Recording) -> tuple[str, str]:
     return recording.subject, recording.session
 
 
-def _check_sites(rows: list[dict[str, str]], manual: Path, results: Path) -> None:
+def _check_sites(rows: list[dict[str, str]], manual: Path, results: RecordingFiles) -> None:
     """Refuse rows that name what is not on the array, before they are written."""
-    table = read_channels(results / "channels.tsv")
+    table = read_channels(results.channels)
     for row in rows:
         decide(f"{row['what']} {row['which']}", row, table, manual.parent, read_mask_arrays)
 
 
-def _show(name: str, results: Path) -> None:
-    path = results / "mask.tsv"
+def _show(name: str, results: RecordingFiles) -> None:
+    path = results.mask
     if not path.exists():
         raise MaskError(f"{path}: {name} has no mask yet; run `ecogpipe run` first.")
-    mask, table = read_mask(path), read_channels(results / "channels.tsv")
-    check_one_recording(path, results / "channels.tsv")
+    mask, table = read_mask(path), read_channels(results.channels)
+    check_same_signal(path, results.channels)
     print(f"{name}: {mask.keep.sum()} of {len(mask)} sites in use\n")
     signs = np.full(table.grid, " ")
     signs[mask.site_row, mask.site_column] = [_sign(*decided) for decided in zip(mask.keep, mask.origins, strict=True)]

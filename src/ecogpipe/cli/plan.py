@@ -7,14 +7,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ecogpipe import forecast
-from ecogpipe.calibration import calibrate
+from ecogpipe.checks.plan import RecordingPlan, plan_recording
+from ecogpipe.checks.reruns import describe, find_reruns
 from ecogpipe.cli.commands import Study, add_config_arguments, print_columns, read_study
 from ecogpipe.errors import EcogpipeError
-from ecogpipe.forecast import Rates
-from ecogpipe.params import load_params, scratch_setting
-from ecogpipe.planning import RecordingPlan, plan_recording
-from ecogpipe.reruns import describe, find_reruns
+from ecogpipe.results.names import REPORT, RUN_CONFIG
+from ecogpipe.runtime import costs
+from ecogpipe.runtime.params import load_params, scratch_setting
 
 _COLUMNS = ("recording", "MB in", "MB out", "MB to write", "MB scratch", "MB memory", "minutes")
 
@@ -23,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes, and what it does, to its parser."""
     parser.description = (
         "Reads the headers of all raw files, and forecasts for each recording and for the study what comes "
-        "in, what goes out, scratch, peak memory and minutes. The first time, some ten seconds go into measuring this "
-        "machine; the figures are kept in results/calibration.json. The exit status is 0 where all of it fits."
+        "in, what goes out, scratch, peak memory, and minutes on an ordinary workstation, generously. The exit status "
+        "is 0 where all of it fits."
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="study folder (default: this one)")
     parser.add_argument("--cores", type=int, default=load_params().workers, help="cores to use (default: all)")
@@ -35,16 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _plan(study: Study, cores: int) -> int:
-    rates = calibrate(study.results / "calibration.json")
     wirings = study.folder / "config" / "wiring"
     plans, refusals = [], []
     for recording in study.recordings:
         try:
-            plans.append(plan_recording(recording, study.config, rates, wirings if wirings.is_dir() else None))
+            plans.append(plan_recording(recording, study.config, wirings if wirings.is_dir() else None))
         except EcogpipeError as error:
             refusals.append(f"{recording.full_name} cannot be made: {error}")
     if plans:
-        _print_plans(study, plans, rates, cores)
+        _print_plans(study, plans, cores)
         refusals += _refusals(study, plans, cores)
     for line in describe(find_reruns(study.recordings, study.results, study.config["mirrors"])):
         print(line)
@@ -53,7 +51,7 @@ def _plan(study: Study, cores: int) -> int:
     return 1 if refusals else 0
 
 
-def _print_plans(study: Study, plans: Sequence[RecordingPlan], rates: Rates, cores: int) -> None:
+def _print_plans(study: Study, plans: Sequence[RecordingPlan], cores: int) -> None:
     rows = [
         (
             plan.name,
@@ -73,7 +71,7 @@ def _print_plans(study: Study, plans: Sequence[RecordingPlan], rates: Rates, cor
         _megabytes(_bytes_to_write(study, plans)),
         _megabytes(_scratch_at_once(plans, cores)),
         _megabytes(_memory_at_once(study, plans, cores)),
-        f"{_minutes(study, plans, rates, cores):.1f}",
+        f"{_minutes(plans, cores):.1f}",
     )
     print_columns([_COLUMNS, *rows, total])
 
@@ -86,8 +84,8 @@ def _extent(study: Study) -> tuple[int, int]:
 def _bytes_of_study(study: Study) -> dict[str, int]:
     """Size of each output that is of no recording, by file name."""
     return {
-        "run_config.yaml": forecast.run_config_bytes(len(study.recordings)),
-        "report.html": forecast.report_bytes(*_extent(study)),
+        RUN_CONFIG: costs.run_config_bytes(len(study.recordings)),
+        REPORT: costs.report_bytes(*_extent(study)),
     }
 
 
@@ -97,7 +95,7 @@ def _bytes_to_write(study: Study, plans: Sequence[RecordingPlan]) -> int:
 
 
 def _at_once(step: str, cores: int) -> int:
-    return max(1, cores // forecast.THREADS.get(step, 1))
+    return max(1, cores // costs.THREADS.get(step, 1))
 
 
 def _scratch_at_once(plans: Sequence[RecordingPlan], cores: int) -> int:
@@ -107,20 +105,19 @@ def _scratch_at_once(plans: Sequence[RecordingPlan], cores: int) -> int:
 
 def _memory_at_once(study: Study, plans: Sequence[RecordingPlan], cores: int) -> int:
     """Memory of as many jobs of a step as run at the same time, of the step that needs most."""
-    needs = [forecast.report_memory_bytes(*_extent(study))]
+    needs = [costs.report_memory_bytes(*_extent(study))]
     for step in plans[0].memory:
         largest = sorted((plan.memory[step] for plan in plans), reverse=True)
         needs.append(sum(largest[: _at_once(step, cores)]))
     return max(needs)
 
 
-def _minutes(study: Study, plans: Sequence[RecordingPlan], rates: Rates, cores: int) -> float:
-    """Minutes of the whole study: the work over the cores, but no less than the longest recording; then the report."""
+def _minutes(plans: Sequence[RecordingPlan], cores: int) -> float:
+    """Minutes of the whole study: the work over the cores, but no less than the longest recording."""
     work = sum(
-        seconds * min(cores, forecast.THREADS.get(step, 1)) for plan in plans for step, seconds in plan.seconds.items()
+        seconds * min(cores, costs.THREADS.get(step, 1)) for plan in plans for step, seconds in plan.seconds.items()
     )
-    recordings = max(work / cores, *(sum(plan.seconds.values()) for plan in plans))
-    return (recordings + forecast.report_seconds(*_extent(study), rates)) / 60
+    return max(work / cores, *(sum(plan.seconds.values()) for plan in plans)) / 60
 
 
 def _refusals(study: Study, plans: Sequence[RecordingPlan], cores: int) -> Iterator[str]:
@@ -158,4 +155,4 @@ def _physical_memory() -> int:
 
 def _megabytes(n_bytes: float) -> str:
     """Write bytes in whole megabytes, of which anything is at least one."""
-    return f"{max(1, round(n_bytes / forecast.MB)) if n_bytes else 0:,}"
+    return f"{max(1, round(n_bytes / costs.MB)) if n_bytes else 0:,}"

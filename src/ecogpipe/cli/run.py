@@ -7,10 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ecogpipe.cli.study_lock import MARK, hold_study
 from ecogpipe.errors import EcogpipeError, SettingsError
-from ecogpipe.joblog import read_failures
-from ecogpipe.settings import read_config_file, workflow_folder
+from ecogpipe.runtime.job import read_failures
+from ecogpipe.study.config import read_config_file, workflow_folder
+from ecogpipe.study.lock import MARK, hold_study
 
 _LOOKS_ONLY = frozenset((
     "-n", "-np", "-pn", "--dry-run", "--dryrun", "-h", "--help", "-v", "--version", "-l", "--list", "-t",

@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from ecogpipe.checks.verify import Finding, verify_recording, verify_report
 from ecogpipe.cli.commands import Study, add_config_arguments, read_study
-from ecogpipe.verification import Finding, verify_recording, verify_report
+from ecogpipe.results.names import REPORT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def _verify(study: Study) -> int:
     for recording in study.recordings:
         results = study.results / recording.full_name
         n_faults += _print_findings(recording.full_name, verify_recording(results, list(study.config["mirrors"])))
-    n_faults += _print_findings("report", verify_report(study.results / "report.html"))
+    n_faults += _print_findings("report", verify_report(study.results / REPORT))
     checked = f"{len(study.recordings)} recordings" if len(study.recordings) > 1 else "1 recording"
     print(f"\n{checked} checked, {n_faults or 'no'} {'difference' if n_faults == 1 else 'differences'} found.")
     return 1 if n_faults else 0

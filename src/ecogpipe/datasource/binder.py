@@ -64,11 +64,6 @@ class BufferBinder(Buffer):
         """The joined buffers, in order."""
         return list(self._buffers)
 
-    @property
-    def first_samples(self) -> list[int]:
-        """Where on the joined time axis each buffer begins."""
-        return self._borders[:-1]
-
     def close(self) -> None:
         """Close each buffer."""
         for buffer in self._buffers:

@@ -4,9 +4,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
-from ecogpipe.datasource.read_ahead import read_ahead
 from ecogpipe.errors import MemoryBlowOutError
-from ecogpipe.params import load_params
+from ecogpipe.runtime.params import load_params
+from ecogpipe.runtime.threads import read_ahead
 
 Key: TypeAlias = tuple[slice, slice]
 

@@ -5,7 +5,6 @@ Reads are windows: holes that cost less to read than to skip are read and droppe
 within a share of the memory limit.
 """
 
-import errno
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -33,18 +32,16 @@ from ecogpipe.datasource.slicing import (
     spans,
     split_window,
 )
-from ecogpipe.datasource.storage import check_filters, find_sources
-from ecogpipe.errors import FormatError, error_number, first_line
-from ecogpipe.params import load_params
+from ecogpipe.errors import FormatError, first_line
+from ecogpipe.runtime.params import load_params
+from ecogpipe.storage.hdf5_datasets import check_filters, find_sources
+from ecogpipe.storage.hdf5_files import chunk_cache_bytes, open_hdf5
 
 Array: TypeAlias = npt.NDArray[Any]
 KeptAxis: TypeAlias = range | IntArray
 
 _PIECE_SHARE = 8
 """A piece of a window, and what is picked from it, hold at most this fraction of the memory limit each."""
-
-_HDF5_CACHE_BYTES = 2**20
-"""What HDF5 gives a dataset's chunks at the least."""
 
 _ROW_HOLE_BYTES = 100_000
 _CONTIGUOUS_HOLE_BYTES = 65_536
@@ -295,7 +292,7 @@ class HDF5Buffer(Buffer):
     def _cache_bytes(self) -> int:
         """Bytes that HDF5 keeps of chunks that it decodes itself."""
         decodes = self.chunks is not None and self._own_file is not None
-        return _chunk_cache_bytes() if decodes else 0
+        return chunk_cache_bytes() if decodes else 0
 
     def _usable_reader(self) -> ChunkReader | ContiguousReader | None:
         """The reader past HDF5, unless it would inflate more than there is memory for."""
@@ -312,57 +309,6 @@ class HDF5Buffer(Buffer):
         return max(1, _ROW_HOLE_BYTES // (max(1, stop - start) * self.dtype.itemsize))
 
 
-def open_hdf5(path: str | Path, writeable: bool = False) -> h5py.File:
-    """Open an HDF5 file, for reading (without a lock) unless `writeable`.
-
-    Raises
-    ------
-    FormatError
-        If the file does not exist, is not an HDF5 file, or is locked by another program.
-    """
-    try:
-        if writeable:
-            return h5py.File(path, "r+")
-        return h5py.File(path, "r", locking=False, rdcc_nbytes=max(_HDF5_CACHE_BYTES, _chunk_cache_bytes()))
-    except FileNotFoundError:
-        raise FormatError(f"{path}: there is no such file; check the name, and that its disk is connected.") from None
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.ENOLCK):
-            raise FormatError(
-                f"{path}: is locked by another program, or its disk knows no locks (errno {error.errno}); close "
-                "the other program, or set HDF5_USE_FILE_LOCKING=FALSE where no other program writes to it."
-            ) from error
-        if "locking flag" in str(error):
-            raise FormatError(
-                f"{path}: is open in this program already, with another setting of locks; close it there, hand the "
-                "open file over, or open it with h5py.File(path, 'r', locking=False)."
-            ) from error
-        raise FormatError(f"{path}: {_why_not_opened(error)}") from error
-
-
-def _why_not_opened(error: OSError) -> str:
-    """Say in words why HDF5 cannot open a file, and what to do."""
-    said, number = str(error), error_number(error)
-    if "h5clear" in said or "already open for write" in said or "consistency flag" in said:
-        return (
-            "was not closed by the program that wrote it, or is still open there; close that program, or where it has "
-            "ended, mark the file as closed with `h5clear -s <file>` and look whether all samples are in it."
-        )
-    if number in (errno.EMFILE, errno.ENFILE):
-        return "cannot be opened, as too many files are open; raise the limit (`ulimit -n`), or close others."
-    if number in (errno.EACCES, errno.EPERM):
-        return "may not be read (permission denied); ask its owner for the permission to read it."
-    if number == errno.EISDIR:
-        return "is a folder; name the file of the recording."
-    if "truncated file" in said:
-        return "is truncated: it ends before its HDF5 structure says; get it again from where it was recorded."
-    if "signature not found" in said:
-        return "is not an HDF5 file; name the file of the recording."
-    return (
-        f"cannot be opened as HDF5 ({first_line(error)}); if other programs cannot either, it is damaged: get it again."
-    )
-
-
 def _words(windows: tuple[Window, Window]) -> str:
     return " x ".join(f"{start} to {stop - 1}" for start, stop in windows)
 
@@ -377,11 +323,6 @@ def _pick(raw: Array, rows: Span, columns: Span, out: Array) -> None:
             np.take(within, picked, axis=axis, out=out[rows.into, columns.into], mode="clip")
             return
     out[outer(rows.into, columns.into)] = raw[outer(rows.taken, columns.taken)]
-
-
-def _chunk_cache_bytes() -> int:
-    """Room for the chunks that one window after the other touches."""
-    return load_params().memory_limit // _PIECE_SHARE
 
 
 def _fast_reader(dataset: h5py.Dataset) -> ChunkReader | ContiguousReader | None:

@@ -12,13 +12,17 @@ import numpy.typing as npt
 
 from ecogpipe.datasource.chunk_index import ChunkIndex
 from ecogpipe.datasource.contiguous import placed_at_once
-from ecogpipe.params import load_params
+from ecogpipe.runtime.params import load_params
 
 Array: TypeAlias = npt.NDArray[Any]
 
 _GZIP_LEVEL = 1
 _MOST_ROWS_AT_ONCE = 512
 """Rows that one system call writes; Linux takes up to 1024."""
+
+_CHUNK_BYTES = 2**20
+_ROW_BLOCKS = 8
+"""Chunks that hold all channels of a stretch of time: a long single row reads this fraction of the file."""
 
 
 def create_in_chunks(
@@ -103,3 +107,10 @@ def shuffled_and_deflated(values: Array) -> bytes:
     """Pack values as the shuffle and gzip filters of HDF5 do, ten times as fast."""
     shuffled = np.ascontiguousarray(values).reshape(-1, 1).view("u1").T.tobytes()
     return bytes(imagecodecs.deflate_encode(shuffled, _GZIP_LEVEL))
+
+
+def chunk_shape(n_channels: int, n_samples: int, item_bytes: int) -> tuple[int, int]:
+    """Return how copied samples are cut into chunks, (channels, time): fixed by the recording alone."""
+    rows = -(-n_channels // _ROW_BLOCKS)
+    frames = 2 ** max(0, (_CHUNK_BYTES // (rows * item_bytes)).bit_length() - 1)
+    return rows, min(frames, n_samples)

@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from ecogpipe.datasource.chunk_index import ChunkIndex, Offset, StoredChunk
 from ecogpipe.datasource.slicing import Window
-from ecogpipe.datasource.storage import is_as_in_memory
 from ecogpipe.errors import FormatError
-from ecogpipe.params import load_params
-from ecogpipe.threads import Each, Threads, one_by_one
+from ecogpipe.runtime.params import load_params
+from ecogpipe.runtime.threads import Each, Threads, one_by_one
+from ecogpipe.storage.hdf5_datasets import is_as_in_memory
 
 _SHARE = 16
 """Chunks that are being inflated, and chunks that are kept, hold at most this fraction of the memory limit each."""

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.datasource.slicing import IntArray, Window
-from ecogpipe.datasource.storage import is_as_in_memory
 from ecogpipe.errors import FormatError
-from ecogpipe.params import load_params
+from ecogpipe.runtime.params import load_params
+from ecogpipe.storage.hdf5_datasets import is_as_in_memory
 
 _SHORT_ROW_BYTES = 16_384
 """Rows up to this length are read whole, as that is one request in place of many."""

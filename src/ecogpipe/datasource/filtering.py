@@ -14,12 +14,12 @@ from ecogpipe.datasource.blocks import affordable
 from ecogpipe.datasource.scratch import ScratchFrames
 from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.errors import SettingsError, nearest
-from ecogpipe.params import load_params
+from ecogpipe.runtime.params import load_params
+from ecogpipe.runtime.threads import Threads, ahead
 from ecogpipe.signal.decimate import Decimator, LineKind, decimate_line
 from ecogpipe.signal.filters import Phase
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.signal.stream import Gap, GapFinder, SosPasses, bridge, restore
-from ecogpipe.threads import Threads, ahead
 
 Array: TypeAlias = npt.NDArray[np.float64]
 

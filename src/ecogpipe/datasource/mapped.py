@@ -23,7 +23,7 @@ from ecogpipe.datasource.slicing import (
 )
 from ecogpipe.datasource.source import Array, ElectrodeDataSource, check_joinable, checked_mask
 from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError, nearest
-from ecogpipe.params import load_params
+from ecogpipe.runtime.params import load_params
 
 Scale: TypeAlias = float | tuple[float, float]
 Aligned: TypeAlias = str | tuple[str, Sequence[int]]

@@ -9,15 +9,15 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe import layout
 from ecogpipe.datasource.array import ArraySource
 from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.scratch import scratch_path
 from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.errors import MemoryBlowOutError, OutputError, SettingsError, nearest
-from ecogpipe.params import load_params
+from ecogpipe.runtime.params import load_params
 from ecogpipe.signal.rates import decimated_length
+from ecogpipe.storage import canonical
 
 Array: TypeAlias = npt.NDArray[Any]
 Shapes: TypeAlias = dict[str, tuple[int, int]]
@@ -86,10 +86,10 @@ def mirror(
     with h5py.File(path, "w") as file:
         _run(tasks, {name: HDF5Buffer(file.create_dataset(name, shape, dtype)) for name, shape in shapes.items()})
     return MappedSource(
-        HDF5Buffer.open(path, layout.DATA, writeable, temporary=not filename),
+        HDF5Buffer.open(path, canonical.DATA, writeable, temporary=not filename),
         layout_of.electrode_channels,
         layout_of.mask,
-        [*(name for name in shapes if name != layout.DATA), *layout_of.rows_inside.items()],
+        [*(name for name in shapes if name != canonical.DATA), *layout_of.rows_inside.items()],
         None if writeable else source.units_scale,
     )
 
@@ -118,7 +118,7 @@ class _ActiveRows:
 
     def shapes(self, n_samples: int) -> Shapes:
         aligned = (name for name in self._source.aligned_arrays if name not in self.rows_inside)
-        rows = {layout.DATA: self.n_rows} | {name: len(getattr(self._source, name)) for name in aligned}
+        rows = {canonical.DATA: self.n_rows} | {name: len(getattr(self._source, name)) for name in aligned}
         return {name: (count, n_samples) for name, count in rows.items()}
 
     def copies(self, copy: str, in_file_numbers: bool) -> list[_Copy]:
@@ -129,12 +129,12 @@ class _ActiveRows:
 
     def _signal_copies(self, copy: str, in_file_numbers: bool) -> list[_Copy]:
         origin = self._source.of_rows(self._source.active_channels, in_file_numbers)
-        return [_Copy(origin, layout.DATA, self.electrode_channels)]
+        return [_Copy(origin, canonical.DATA, self.electrode_channels)]
 
     def _aligned_copy(self, name: str) -> _Copy:
         origin = getattr(self._source, name)
         if name in self.rows_inside:
-            return _Copy(origin, layout.DATA, self.rows_inside[name])
+            return _Copy(origin, canonical.DATA, self.rows_inside[name])
         return _Copy(origin, name, list(range(len(origin))))
 
 
@@ -154,12 +154,12 @@ class _Compatible(_ActiveRows):
     def _signal_copies(self, copy: str, in_file_numbers: bool) -> list[_Copy]:
         # Masks never delete: a masked row is there with its signal.
         electrodes = _Copy(
-            self._source.of_rows(self.electrode_channels, in_file_numbers), layout.DATA, self.electrode_channels
+            self._source.of_rows(self.electrode_channels, in_file_numbers), canonical.DATA, self.electrode_channels
         )
         others = sorted(set(range(self.n_rows)) - set(self.electrode_channels))
         if copy == "electrode" or not others:
             return [electrodes]
-        return [electrodes, _Copy(self._source.of_rows(others, in_file_numbers=True), layout.DATA, others)]
+        return [electrodes, _Copy(self._source.of_rows(others, in_file_numbers=True), canonical.DATA, others)]
 
 
 def _run(tasks: Sequence[_Copy], targets: Mapping[str, Any]) -> None:
@@ -191,9 +191,9 @@ def _allocate(shapes: Shapes, dtype: np.dtype[Any], given: Mapping[str, Array]) 
 
 
 def _in_memory(arrays: Mapping[str, Array], rows: _ActiveRows, writeable: bool) -> ArraySource:
-    data = arrays[layout.DATA]
+    data = arrays[canonical.DATA]
     inside = {name: data[indices] for name, indices in rows.rows_inside.items()}
-    beside = {name: array for name, array in arrays.items() if name != layout.DATA}
+    beside = {name: array for name, array in arrays.items() if name != canonical.DATA}
     if not writeable:
         # A view: an array that was given stays as writeable as it was.
         data = data.view()

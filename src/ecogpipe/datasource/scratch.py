@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.errors import OutputError
-from ecogpipe.outputs import remove_leftovers
-from ecogpipe.params import load_params, scratch_setting
+from ecogpipe.runtime.params import load_params, scratch_setting
+from ecogpipe.storage.atomic import remove_leftovers
 
 
 def scratch_path(suffix: str) -> Path:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
-from ecogpipe.threads import ahead
+from ecogpipe.runtime.threads import ahead
 
 Array: TypeAlias = npt.NDArray[Any]
 Made = TypeVar("Made")

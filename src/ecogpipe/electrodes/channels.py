@@ -1,9 +1,8 @@
-"""The channel table: what each channel of a recording carries, and on which site it sits."""
+"""What each channel of a recording carries, and on which site it sits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -12,8 +11,7 @@ import numpy.typing as npt
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.grid import Pitch
 from ecogpipe.electrodes.wiring import Wiring
-from ecogpipe.errors import FormatError, SettingsError, WiringError, nearest
-from ecogpipe.tsv import read_tsv, write_tsv
+from ecogpipe.errors import SettingsError, WiringError, nearest
 
 Ints = npt.NDArray[np.intp]
 
@@ -22,9 +20,10 @@ BncNumbering = Literal["absolute", "after_electrodes"]
 
 ELECTRODE, DIAGNOSTIC, BNC = "electrode", "diagnostic", "bnc"
 
-_COLUMNS = ("channel", "role", "daq_column", "daq_row", "site_row", "site_column", "bnc_kind")
-_HEADER = ("daq", "headstage", "electrode", "grid", "pitch_mm", "gain", "provenance")
-_NO_SITE = -1
+NO_SITE = -1
+
+CHANNEL_OVERRIDES = ("gain", "pitch_mm", "bnc_numbering")
+"""Overrides that say what the channels of a recording are; all others say how it was acquired."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +120,18 @@ class ChannelTable:
         return ChannelMap(sites.tolist(), self.grid, pitch=self.pitch_mm)
 
 
+def split_overrides(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the overrides that say how a recording was acquired, and those that say what its channels are.
+
+    Examples
+    --------
+    >>> split_overrides({"units": "mV", "gain": 10})
+    ({'units': 'mV'}, {'gain': 10})
+    """
+    of_channels = {name: value for name, value in overrides.items() if name in CHANNEL_OVERRIDES}
+    return {name: value for name, value in overrides.items() if name not in CHANNEL_OVERRIDES}, of_channels
+
+
 def channel_table(wiring: Wiring, n_bncs: int, bnc: Sequence[BncLine] = ()) -> ChannelTable:
     """Return what each channel carries in a recording with this wiring.
 
@@ -147,7 +158,7 @@ def channel_table(wiring: Wiring, n_bncs: int, bnc: Sequence[BncLine] = ()) -> C
     n_columns = wiring.acquisition_columns + n_bncs
     daq_column, daq_row = np.divmod(np.arange(n_columns * wiring.n_rows), wiring.n_rows)
     role = np.where(daq_column < wiring.acquisition_columns, DIAGNOSTIC, BNC).astype("<U10")
-    site_row, site_column = np.full((2, daq_column.size), _NO_SITE)
+    site_row, site_column = np.full((2, daq_column.size), NO_SITE)
     channels, rows, columns = wiring.sites()
     role[channels], site_row[channels], site_column[channels] = ELECTRODE, rows, columns
     return ChannelTable(
@@ -182,53 +193,6 @@ def absolute_lines(bnc: Sequence[BncLine], numbering: str, n_columns: int) -> li
     return [replace(line, column=line.column + offset) for line in bnc]
 
 
-def write_channels(path: Path, table: ChannelTable) -> Path:
-    """Write a channel table; its `header` goes on top of it."""
-    named = {name: getattr(table, name) for name in _HEADER if name != "provenance"}
-    rows = zip(
-        range(len(table)),
-        table.role,
-        table.daq_column,
-        table.daq_row,
-        _blank_no_site(table.site_row),
-        _blank_no_site(table.site_column),
-        table.bnc_kind,
-        strict=True,
-    )
-    return write_tsv(path, named | table.header, _COLUMNS, rows)
-
-
-def read_channels(path: Path) -> ChannelTable:
-    """Read a table that `map_channels` wrote.
-
-    Raises
-    ------
-    FormatError
-        If the file is missing or is no channel table.
-    """
-    table = read_tsv(path)
-    missing = [name for name in _HEADER if name not in table.header]
-    if table.columns != _COLUMNS or missing:
-        raise FormatError(f"{path}: is not a channel table (channels.tsv); run map_channels for the recording again.")
-    cells = {name: [row[name] for row in table.rows] for name in _COLUMNS}
-    pitch = table.header["pitch_mm"]
-    return ChannelTable(
-        daq=table.header["daq"],
-        headstage=table.header["headstage"],
-        electrode=table.header["electrode"],
-        grid=(table.header["grid"][0], table.header["grid"][1]),
-        pitch_mm=None if pitch is None else (pitch[0], pitch[1]),
-        gain=float(table.header["gain"]),
-        role=np.array(cells["role"]),
-        daq_column=np.array(cells["daq_column"], dtype=np.intp),
-        daq_row=np.array(cells["daq_row"], dtype=np.intp),
-        site_row=_site_indices(cells["site_row"]),
-        site_column=_site_indices(cells["site_column"]),
-        bnc_kind=np.array(cells["bnc_kind"]),
-        header={name: value for name, value in table.header.items() if name not in _HEADER or name == "provenance"},
-    )
-
-
 def _bnc_kinds(bnc: Sequence[BncLine], first: int, n_bncs: int) -> Mapping[int, str]:
     kinds: dict[int, str] = dict.fromkeys(range(first, first + n_bncs), "analog")
     declared: set[int] = set()
@@ -250,11 +214,3 @@ def _no_bnc_column(column: int, bnc: Sequence[BncLine], first: int, n_bncs: int)
     if all(0 <= line.column < n_bncs for line in bnc):
         return message + "; if the number counts from the first BNC column, declare bnc_numbering: after_electrodes."
     return message + ", counted from 0; correct its bnc cell."
-
-
-def _blank_no_site(indices: Ints) -> list[int | None]:
-    return [None if index == _NO_SITE else int(index) for index in indices]
-
-
-def _site_indices(cells: Sequence[str]) -> Ints:
-    return np.array([_NO_SITE if cell == "" else int(cell) for cell in cells], dtype=np.intp)

@@ -17,30 +17,18 @@ from ecogpipe.errors import SettingsError, nearest
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-AUTOMATIC_DEFAULTS: Mapping[str, float] = {
-    "dead_ratio": 0.1,
-    "noisy_ratio": 2.5,
-    "noise_over_signal": 1.2,
-    "line_ratio": 1.0,
-    "rail_fraction": 0.01,
-    "stuck_fraction": 0.05,
-    "neighbour_ratio": 0.3,
-    "whiteness": 0.5,
-    "nonfinite_fraction": 0.01,
+THRESHOLD_RANGES = {
+    "dead_ratio": (0, 1),
+    "noisy_ratio": (1, np.inf),
+    "noise_over_signal": (0, np.inf),
+    "line_ratio": (0, np.inf),
+    "rail_fraction": (0, 1),
+    "stuck_fraction": (0, 1),
+    "neighbour_ratio": (0, 1),
+    "whiteness": (0, 2),
+    "nonfinite_fraction": (0, 1),
 }
-"""Thresholds that a config starts from; see `find_faults` for what they mean."""
-
-_RANGES = {
-    "dead_ratio": (0.0, 1.0),
-    "noisy_ratio": (1.0, np.inf),
-    "noise_over_signal": (0.0, np.inf),
-    "line_ratio": (0.0, np.inf),
-    "rail_fraction": (0.0, 1.0),
-    "stuck_fraction": (0.0, 1.0),
-    "neighbour_ratio": (0.0, 1.0),
-    "whiteness": (0.0, 2.0),
-    "nonfinite_fraction": (0.0, 1.0),
-}
+"""Lowest and highest value of each threshold of the automatic rule; the schema of the config takes them from here."""
 
 _INVERTED = -0.5
 """Correlation with the sites around, as a fraction of the typical one, from which on a site looks inverted."""
@@ -85,15 +73,17 @@ def check_thresholds(thresholds: Mapping[str, Any]) -> dict[str, float]:
         If one is missing, unknown (the message offers the nearest), no number or out of its range.
     """
     for name in thresholds:
-        if name not in _RANGES:
-            raise SettingsError(f"There is no threshold {name!r} for automatic masks. {nearest(name, _RANGES)}")
-    for name, (low, high) in _RANGES.items():
+        if name not in THRESHOLD_RANGES:
+            raise SettingsError(
+                f"There is no threshold {name!r} for automatic masks. {nearest(name, THRESHOLD_RANGES)}"
+            )
+    for name, (low, high) in THRESHOLD_RANGES.items():
         if name not in thresholds:
             raise SettingsError(f"The threshold {name} for automatic masks is missing; give a number.")
         value = thresholds[name]
         if not is_number(value) or not low <= value <= high:
             raise SettingsError(f"{name} is {value!r}; give a number from {low:g} to {high:g}.")
-    return {name: float(thresholds[name]) for name in _RANGES}
+    return {name: float(thresholds[name]) for name in THRESHOLD_RANGES}
 
 
 def judge_sites(numbers: SiteNumbers, chan_map: ChannelMap, thresholds: Mapping[str, float]) -> Judgement:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ecogpipe.electrodes.grid import Pitch, as_index, check_geometry, check_pitch, is_number
 from ecogpipe.errors import SettingsError, WiringError, nearest
-from ecogpipe.strict_yaml import load_yaml
+from ecogpipe.storage.strict_yaml import load_yaml
 
 PASSTHRU = "passthru"
 """The DAQ name of recordings without a table: every acquired column and row is an array column and row."""

@@ -3,7 +3,7 @@
 import io
 import json
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,6 @@ WIDTH = 12.0
 """Inches."""
 
 _FIGURES = "figures"
-_COLOURS = {"spectra": 64, "traces": 32, "triggers": 64}
-"""How many colours a figure of lines needs; maps keep all of theirs."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,19 @@ class Page:
 
 
 @dataclass(frozen=True)
+class FigureKind:
+    """A figure of quality pages: its name, its title in a report, how it is drawn, and how many colours it needs.
+
+    A figure of lines needs a few colours; None keeps all of them, as maps need.
+    """
+
+    name: str
+    title: str
+    draw: Callable[[Page], Figure]
+    n_colours: int | None = None
+
+
+@dataclass(frozen=True)
 class PageFigure:
     """One figure of a quality page: its name, what is to be said of it, its size in pixels, and itself as PNG."""
 
@@ -84,13 +95,8 @@ class PageFigure:
 
 
 def qc_figures(page: Page) -> dict[str, Figure]:
-    """Draw the figures of a quality page: 'maps', 'spectra', 'traces' and 'triggers', without a pyplot window."""
-    return {
-        "maps": _maps_figure(page),
-        "spectra": _spectra_figure(page),
-        "traces": _traces_figure(page),
-        "triggers": _triggers_figure(page),
-    }
+    """Draw the figures of a quality page, by the names in `FIGURES`, without a pyplot window."""
+    return {kind.name: kind.draw(page) for kind in FIGURES}
 
 
 def save_page(page: Page, path: Path, texts: Mapping[str, str]) -> None:
@@ -125,7 +131,7 @@ def read_page(path: Path) -> list[PageFigure]:
     for place in _places(picture, path):
         cut = picture.crop((0, place["top"], picture.width, place["top"] + place["height"]))
         png = io.BytesIO()
-        _few_colours(cut, _COLOURS.get(place["name"])).save(png, format="PNG", optimize=True)
+        _few_colours(cut, _n_colours(place["name"])).save(png, format="PNG", optimize=True)
         figures.append(PageFigure(place["name"], place["caption"], cut.width, cut.height, png.getvalue()))
     return figures
 
@@ -155,6 +161,10 @@ def _places(picture: Image.Image, path: Path) -> list[dict[str, Any]]:
     if not places:
         raise FormatError(f"{path}: does not say which figures it holds, so it is no quality page; run qc again.")
     return places
+
+
+def _n_colours(name: str) -> int | None:
+    return next((kind.n_colours for kind in FIGURES if kind.name == name), None)
 
 
 def _few_colours(picture: Image.Image, n_colours: int | None) -> Image.Image:
@@ -212,6 +222,15 @@ def _triggers_figure(page: Page) -> Figure:
     draw_timeline(left, page.timeline)
     draw_intervals(right, page.timeline.lines)
     return _settled(figure)
+
+
+FIGURES = (
+    FigureKind("maps", "The array", _maps_figure),
+    FigureKind("spectra", "Spectra before and after", _spectra_figure, n_colours=64),
+    FigureKind("traces", "Traces before and after", _traces_figure, n_colours=32),
+    FigureKind("triggers", "Triggers", _triggers_figure, n_colours=64),
+)
+"""The figures of a page, from top to bottom."""
 
 
 def _settled(figure: Figure) -> Figure:

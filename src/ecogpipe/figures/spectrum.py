@@ -8,7 +8,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from ecogpipe.figures.style import AFTER, BEFORE, INK, MASKED, PALE, QUIET
-from ecogpipe.spectra import Spectrum
+from ecogpipe.statistics.psd import Spectrum
 
 Bools = npt.NDArray[np.bool_]
 

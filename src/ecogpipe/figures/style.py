@@ -1,12 +1,10 @@
 """The look of the project's pictures: one style, whatever a person's matplotlib settings are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
 
 # Colours of Okabe and Ito, which people with any colour vision can tell apart.
 INK, QUIET, PALE = "#222222", "#666666", "#BBBBBB"
@@ -43,8 +41,3 @@ def own_style() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
         yield
-
-
-def save_png(figure: Figure, path: Path, texts: Mapping[str, str]) -> None:
-    """Write a figure as PNG, with `texts` in the file; the same bytes for the same figure."""
-    figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None, **texts})

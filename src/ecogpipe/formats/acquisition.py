@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ecogpipe.errors import FormatError, RateError, SettingsError, nearest
-from ecogpipe.layout import CHANNELS_BY_TIME, MICROVOLTS_PER, TIME_BY_CHANNELS, Acquisition
 from ecogpipe.signal.rates import exact_rate, frame_rate
+from ecogpipe.storage.canonical import CHANNELS_BY_TIME, MICROVOLTS_PER, TIME_BY_CHANNELS, Acquisition
 
 _COUNTS = {"n_rows": 1, "n_columns": 1, "n_bncs": 0, "oversampling": 1}
 """Whole numbers that can be declared, and the least that each can be."""

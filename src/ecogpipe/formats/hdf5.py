@@ -14,16 +14,17 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe import layout
-from ecogpipe.datasource.buffers import HDF5Buffer, open_hdf5
-from ecogpipe.datasource.storage import check_filters, find_sources, unwritten_note
+from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.errors import EcogpipeError, FormatError, SettingsError, first_line
 from ecogpipe.formats.acquisition import Found, settle
 from ecogpipe.formats.hdf5_variables import HDF5Variables
 from ecogpipe.formats.header import Header
 from ecogpipe.formats.multiplexed import Lines, take_lines
 from ecogpipe.formats.variables import find_signals
-from ecogpipe.layout import Part
+from ecogpipe.storage import canonical
+from ecogpipe.storage.canonical import Part
+from ecogpipe.storage.hdf5_datasets import check_filters, find_sources, unwritten_note
+from ecogpipe.storage.hdf5_files import open_hdf5
 
 _COUNTS_OF_RATE = ("sampling_rate", "sampling_interval", "oversampling", "n_rows")
 
@@ -150,7 +151,7 @@ def _read_canonical(path: Path, file: h5py.File, declared: Mapping[str, Any]) ->
             f"{path}: is a file of ecogpipe, in which nothing is multiplexed any more, so skip_seconds cannot be "
             "declared of it; take it out of the overrides of the recording."
         )
-    known = layout.read_acquisition(file)
+    known = canonical.read_acquisition(file)
     found = Found(
         holds="a recording",
         daq_rate=known.sampling_rate,
@@ -169,15 +170,15 @@ def _read_canonical(path: Path, file: h5py.File, declared: Mapping[str, Any]) ->
     )
     rate = None if any(name in declared for name in _COUNTS_OF_RATE) else known.rate
     acquisition = settle(path, found, declared, rate)
-    if layout.ELECTRODE_CHANNELS in file:
+    if canonical.ELECTRODE_CHANNELS in file:
         return _read_mirror(path, file, acquisition)
-    parts = layout.signal_parts(file)
+    parts = canonical.signal_parts(file)
     lengths, dtypes = zip(*(_length_and_dtype(part) for part in parts), strict=True)
-    segments = tuple(layout.read_segments(file)) if layout.SEGMENTS in file else ()
+    segments = tuple(canonical.read_segments(file)) if canonical.SEGMENTS in file else ()
     return Header(path, "ecogpipe", acquisition, sum(lengths), dtypes[0], parts=tuple(parts), segments=segments)
 
 
-def _read_mirror(path: Path, file: h5py.File, acquisition: layout.Acquisition) -> Header:
+def _read_mirror(path: Path, file: h5py.File, acquisition: canonical.Acquisition) -> Header:
     """Take a mirror as a recording at its own rate: its rows are brought back to volts at the DAQ, and copied."""
     if "gain" not in file.attrs:
         raise FormatError(
@@ -186,10 +187,10 @@ def _read_mirror(path: Path, file: h5py.File, acquisition: layout.Acquisition) -
         )
     gain = float(file.attrs["gain"])
     volts = np.ones((acquisition.n_channels, 1))
-    volts[file[layout.ELECTRODE_CHANNELS][()]] = gain / layout.MICROVOLTS_PER["V"]
+    volts[file[canonical.ELECTRODE_CHANNELS][()]] = gain / canonical.MICROVOLTS_PER["V"]
     note = f"is a mirror, already decimated: its electrode rows were brought back to volts by the gain of {gain:g}"
     acquisition = replace(acquisition, units="V", notes=[*acquisition.notes, note])
-    n_samples = int(file[layout.DATA].shape[1])
+    n_samples = int(file[canonical.DATA].shape[1])
     read = partial(_volts_of_mirror, path, volts, n_samples)
     return Header(path, "mirror", acquisition, n_samples, np.dtype(np.float64), read_blocks=read)
 
@@ -197,7 +198,7 @@ def _read_mirror(path: Path, file: h5py.File, acquisition: layout.Acquisition) -
 def _volts_of_mirror(
     path: Path, volts: npt.NDArray[np.float64], n_samples: int, block_length: int
 ) -> Iterator[npt.NDArray[Any]]:
-    with closing(HDF5Buffer.open(path, layout.DATA)) as buffer:
+    with closing(HDF5Buffer.open(path, canonical.DATA)) as buffer:
         for start in range(0, n_samples, block_length):
             yield buffer[:, start : start + block_length] * volts
 

@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe import layout
 from ecogpipe.errors import FormatError
 from ecogpipe.formats.stated import Stated, read_stated, text_of
 from ecogpipe.formats.variables import MOST_INFO_BYTES, bounded, left_out, plain
+from ecogpipe.storage import canonical
 
 _MATLAB_CLASS = "MATLAB_class"
 _DEEPEST = 32
@@ -88,7 +88,7 @@ class HDF5Variables:
 
     def info(self) -> dict[str, Any]:
         """Return the datasets in ``info`` as numbers and text."""
-        group = self._file.get(layout.INFO)
+        group = self._file.get(canonical.INFO)
         if not isinstance(group, h5py.Group):
             return {}
         items = {name: group.get(name) for name in group}

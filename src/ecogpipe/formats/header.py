@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.layout import Acquisition, Part, Segment
+from ecogpipe.storage.canonical import Acquisition, Part, Segment
 
 BlockReader: TypeAlias = Callable[[int], Iterator[npt.NDArray[Any]]]
 """Yields the samples in blocks of so many frames, (channels, time), once, in order of time.

@@ -20,8 +20,8 @@ from ecogpipe.formats.header import Header
 from ecogpipe.formats.multiplexed import take_lines
 from ecogpipe.formats.stated import Stated
 from ecogpipe.formats.variables import Signals, bounded, find_signals, plain
-from ecogpipe.layout import DATA, INFO
-from ecogpipe.params import load_params
+from ecogpipe.runtime.params import load_params
+from ecogpipe.storage.canonical import DATA, INFO
 
 _DTYPES = {"double": "f8", "single": "f4"} | {
     f"{sign}int{bits}": f"{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ecogpipe.errors import FormatError
 from ecogpipe.formats.header import Header
-from ecogpipe.layout import Acquisition
+from ecogpipe.storage.canonical import Acquisition
 
 LabLayout: TypeAlias = Literal["A", "B", "C"]
 

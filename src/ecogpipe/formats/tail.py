@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.errors import FormatError
 from ecogpipe.formats.header import Header
-from ecogpipe.layout import Part
+from ecogpipe.storage.canonical import Part
 
 
 def crop_end(header: Header, seconds: float) -> Header:

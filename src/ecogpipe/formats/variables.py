@@ -16,8 +16,8 @@ from ecogpipe.errors import FormatError, nearest
 from ecogpipe.formats.acquisition import Found, number, number_or_none, rate_of_interval, settle, whole
 from ecogpipe.formats.multiplexed import LabLayout, advice_on_counts, describe_counts, layouts_by_count
 from ecogpipe.formats.stated import Stated, contradictions
-from ecogpipe.layout import CHANNELS_BY_TIME, DATA, TIME_BY_CHANNELS, Acquisition
 from ecogpipe.signal.rates import exact_rate
+from ecogpipe.storage.canonical import CHANNELS_BY_TIME, DATA, TIME_BY_CHANNELS, Acquisition
 
 MOST_INFO_BYTES = 100_000
 """Of what a file says of itself beside the signals."""

@@ -11,25 +11,26 @@ from typing import Any, Literal
 import numpy as np
 
 from ecogpipe.datasource.array import ArraySource
-from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.scratch import scratch_path
 from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.electrodes.channel_map import ChannelMap
-from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, read_channels
+from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, split_overrides
 from ecogpipe.errors import FormatError, SettingsError, nearest
-from ecogpipe.layout import MICROVOLTS_PER, read_acquisition
+from ecogpipe.formats.kinds import RAW_SUFFIXES
 from ecogpipe.loader.dataset import Dataset
-from ecogpipe.loader.opening import CHANNELS, EVENTS, open_recording
-from ecogpipe.recordings import CHANNEL_OVERRIDES
+from ecogpipe.loader.opening import open_recording
+from ecogpipe.results.channels import read_channels
+from ecogpipe.results.events import EventsTable, read_events
+from ecogpipe.results.names import RecordingFiles
 from ecogpipe.signal.filters import checked_band, checked_notches
-from ecogpipe.steps.extract_events import EventsTable, extract_events, read_events
+from ecogpipe.steps.extract_events import extract_events
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mirror import mirror_recording
 from ecogpipe.steps.scan import scan
-
-SUFFIXES = (".tdms", ".mat", ".h5", ".hdf5")
+from ecogpipe.storage.canonical import MICROVOLTS_PER, read_acquisition
+from ecogpipe.storage.hdf5_files import open_hdf5
 
 EVENTS_DEFAULTS: Mapping[str, float | None] = {
     "minimum_step": 0.5,
@@ -144,35 +145,35 @@ class ActiveLoader:
         )
 
     @cached_property
-    def _folder(self) -> Path:
+    def _files(self) -> RecordingFiles:
+        """The results of the steps, in a temporary folder."""
         folder = scratch_path(".loader")
         folder.mkdir()
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return folder
+        return RecordingFiles(folder)
 
     @cached_property
     def _raw(self) -> Path:
-        declared = {name: value for name, value in self._declared.items() if name not in CHANNEL_OVERRIDES}
-        return ingest([self._file], self._folder / "raw.h5", declared=declared)
+        return ingest([self._file], self._files.raw, declared=split_overrides(self._declared)[0])
 
     @cached_property
     def _channels(self) -> ChannelTable:
-        declared = {name: value for name, value in self._declared.items() if name in CHANNEL_OVERRIDES}
-        path = self._raw.with_name(CHANNELS)
         map_channels(
             self._raw,
-            path,
+            self._files.channels,
             daq=self._daq,
             headstage=self._headstage,
             electrode=self._electrode,
             bnc=self._lines,
-            declared=declared,
+            declared=split_overrides(self._declared)[1],
         )
-        return read_channels(path)
+        return read_channels(self._files.channels)
 
     def _mirrored(self) -> Path:
-        channels, mirror = self._raw.with_name(CHANNELS), self._folder / "mirror.h5"
-        return mirror_recording(self._raw, channels, None, mirror, name="loader", settings=self._mirror or {})
+        mirror = self._files.mirror("loader")
+        return mirror_recording(
+            self._raw, self._files.channels, None, mirror, name="loader", settings=self._mirror or {}
+        )
 
     def _positions(self) -> list[int]:
         """Positions of the chosen channels among the electrode channels."""
@@ -209,11 +210,11 @@ class ActiveLoader:
             return read_acquisition(file).n_columns
 
     def _find_events(self) -> EventsTable:
-        scanned, events = self._folder / "scan.h5", self._folder / EVENTS
+        scanned, events = self._files.scan, self._files.events
         if not events.exists():
             scan(self._raw, scanned)
             numbering = self._declared["bnc_numbering"]
-            channels = self._raw.with_name(CHANNELS)
+            channels = self._files.channels
             extract_events(scanned, channels, events, bnc=self._lines, bnc_numbering=numbering, **self._events)
         return read_events(events)
 
@@ -257,9 +258,9 @@ def _mirror_settings(
 
 
 def _find_file(folder: Path, recording: str) -> Path:
-    found = [path for suffix in SUFFIXES if (path := folder / f"{recording}{suffix}").is_file()]
+    found = [path for suffix in RAW_SUFFIXES if (path := folder / f"{recording}{suffix}").is_file()]
     if not found:
-        names = [path.stem for path in folder.glob("*") if path.suffix in SUFFIXES]
+        names = [path.stem for path in folder.glob("*") if path.suffix in RAW_SUFFIXES]
         raise FormatError(f"{folder}: has no recording {recording!r}. {nearest(recording, names)}")
     if len(found) > 1:
         raise FormatError(f"{folder}: has {' and '.join(path.name for path in found)}; keep the one that is meant.")

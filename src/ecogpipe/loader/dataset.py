@@ -13,8 +13,8 @@ import numpy.typing as npt
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.electrodes.channel_map import ChannelMap
+from ecogpipe.results.events import EventsTable
 from ecogpipe.signal.rates import seconds_of
-from ecogpipe.steps.extract_events import EventsTable
 
 Edges = npt.NDArray[np.int64]
 
@@ -49,8 +49,6 @@ class Dataset:
         The site of each electrode channel, masked or not.
     find_events : callable
         Reads or finds the edges of the digital lines, when they are first asked for.
-    on_close : callable, optional
-        What else is to be done when the dataset is closed.
     """
 
     path: Path
@@ -64,7 +62,6 @@ class Dataset:
     trigger: int | None
     full_map: ChannelMap = field(repr=False)
     find_events: Callable[[], EventsTable] = field(repr=False)
-    on_close: Callable[[], object] | None = field(repr=False, default=None)
 
     def __post_init__(self) -> None:
         self.chan_map = self.full_map
@@ -126,8 +123,6 @@ class Dataset:
         """Close the files; temporary ones are removed."""
         self.data.close()
         self.bnc.close()
-        if self.on_close is not None:
-            self.on_close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,24 +3,22 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe import layout
-from ecogpipe.datasource.buffers import open_hdf5
 from ecogpipe.datasource.mapped import MappedSource
-from ecogpipe.datasource.raw import open_raw
-from ecogpipe.electrodes.channel_map import ChannelMap
-from ecogpipe.electrodes.channels import ChannelTable, read_channels
-from ecogpipe.electrodes.masks import read_mask
+from ecogpipe.electrodes.channels import ChannelTable
 from ecogpipe.errors import FormatError
-from ecogpipe.identity import check_one_recording
 from ecogpipe.loader.dataset import Dataset
-from ecogpipe.steps.extract_events import EventsTable, read_events
-
-CHANNELS, MASK, EVENTS = "channels.tsv", "mask.tsv", "events.tsv"
-"""Names of the tables that stand beside a recording and its mirrors."""
+from ecogpipe.results.channels import read_channels
+from ecogpipe.results.events import EventsTable, read_events
+from ecogpipe.results.identity import check_same_signal
+from ecogpipe.results.mask import read_mask
+from ecogpipe.results.mirror import is_mirror, read_mirror
+from ecogpipe.results.names import CHANNELS, EVENTS, MASK
+from ecogpipe.results.recording import offset_and_scale, open_raw, units_per
+from ecogpipe.storage import canonical
+from ecogpipe.storage.hdf5_files import open_hdf5
 
 
 def open_recording(path: str | Path) -> Dataset:
@@ -45,31 +43,27 @@ def open_recording(path: str | Path) -> Dataset:
     """
     path = Path(path)
     with open_hdf5(path) as file:
-        layout.check_canonical(file)
-        check_one_recording(path, *_tables_beside(path))
-        is_mirror = layout.ELECTRODE_CHANNELS in file
-        return _open_mirror(path, file) if is_mirror else _open_raw(path)
+        canonical.check_canonical(file)
+        check_same_signal(path, *_tables_beside(path))
+        opens_mirror = is_mirror(file)
+    return _open_mirror(path) if opens_mirror else _open_raw(path)
 
 
-def _open_mirror(path: Path, file: h5py.File) -> Dataset:
-    sites, geometry = file[layout.SITES][()], tuple(int(n) for n in file.attrs["geometry"])
-    pitch = tuple(float(d) for d in file.attrs["pitch_mm"]) if "pitch_mm" in file.attrs else None
-    electrodes = [int(channel) for channel in file[layout.ELECTRODE_CHANNELS]]
-    acquisition = layout.read_acquisition(file)
-    columns = tuple(int(channel) // acquisition.n_rows for channel in file[layout.BNC_CHANNELS])
-    kinds = layout.read_texts(file[layout.BNC_KINDS])
-    mask, reasons = _mask_beside(path, file[layout.CHANNEL_MASK][()])
+def _open_mirror(path: Path) -> Dataset:
+    mirror = read_mirror(path)
+    columns = tuple(int(channel) // mirror.acquisition.n_rows for channel in mirror.bnc_channels)
+    mask, reasons = _mask_beside(path, mirror.channel_mask)
     return Dataset(
         path=path,
-        data=MappedSource.from_hdf_sources(path, layout.DATA, electrodes),
-        rate=acquisition.rate,
-        ratio=int(file.attrs["ratio"]),
+        data=MappedSource.from_hdf_sources(path, canonical.DATA, mirror.electrode_channels.tolist()),
+        rate=mirror.acquisition.rate,
+        ratio=mirror.ratio,
         channel_mask=mask,
         mask_reasons=reasons,
-        bnc=MappedSource.from_hdf_sources(path, layout.BNC),
+        bnc=MappedSource.from_hdf_sources(path, canonical.BNC),
         bnc_columns=columns,
-        trigger=_first_digital(columns, kinds),
-        full_map=ChannelMap((sites[:, 0] * geometry[1] + sites[:, 1]).tolist(), geometry, pitch=pitch),
+        trigger=_first_digital(columns, mirror.bnc_kinds),
+        full_map=mirror.chan_map,
         find_events=_events_beside(path),
     )
 
@@ -81,21 +75,20 @@ def _open_raw(path: Path) -> Dataset:
     electrodes = [int(channel) for channel in table.electrode_channels]
     with open_raw(path) as recording:
         acquisition = recording.acquisition
-    microvolts = layout.MICROVOLTS_PER[acquisition.units]
     mask, reasons = _mask_beside(path, np.ones(len(electrodes), dtype=bool))
 
     def source(channels: list[int], units_per_value: float) -> MappedSource:
-        scale = (acquisition.intercept / acquisition.slope, acquisition.slope * units_per_value)
+        scale = offset_and_scale(acquisition, units_per_value)
         return open_raw(path, electrode_channels=channels, units_scale=scale).source
 
     return Dataset(
         path=path,
-        data=source(electrodes, microvolts / table.gain),
+        data=source(electrodes, units_per(acquisition, "uV") / table.gain),
         rate=acquisition.rate,
         ratio=1,
         channel_mask=mask,
         mask_reasons=reasons,
-        bnc=source(rows, microvolts / layout.MICROVOLTS_PER["V"]),
+        bnc=source(rows, units_per(acquisition, "V")),
         bnc_columns=columns,
         trigger=_first_digital(columns, [table.bnc_kinds[column] for column in columns]),
         full_map=table.chan_map,

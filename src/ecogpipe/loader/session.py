@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.errors import SettingsError, nearest
-from ecogpipe.recordings import Recording, read_recordings
+from ecogpipe.study.recordings import Recording, read_recordings
 
 RECORDINGS = Path("config", "recordings.tsv")
 

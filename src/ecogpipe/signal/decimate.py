@@ -14,8 +14,8 @@ from numpy.lib.stride_tricks import as_strided
 from scipy import signal
 
 from ecogpipe.errors import RateError
+from ecogpipe.runtime.threads import Each, one_by_one
 from ecogpipe.signal.rates import decimated_length
-from ecogpipe.threads import Each, one_by_one
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Order: TypeAlias = Literal["C", "F"]

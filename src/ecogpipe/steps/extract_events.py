@@ -1,7 +1,6 @@
 """The step that finds the edges of the digital BNC lines, at the full rate."""
 
 import logging
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
@@ -11,29 +10,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe import events as lines
-from ecogpipe import layout, outputs
-from ecogpipe.datasource.buffers import HDF5Buffer, open_hdf5
-from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, read_channels
+from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines
 from ecogpipe.errors import FormatError, MemoryBlowOutError, RateError, SettingsError
-from ecogpipe.identity import KEY, check_one_recording
-from ecogpipe.levels import LevelHistogram, Levels
-from ecogpipe.params import load_params
+from ecogpipe.results.channels import read_channels
+from ecogpipe.results.events import TimeAxis, write_events
+from ecogpipe.results.identity import KEY, check_same_signal
+from ecogpipe.results.provenance import provenance
+from ecogpipe.results.scan import ScannedLines
+from ecogpipe.runtime.params import load_params
+from ecogpipe.signal import edges as lines
+from ecogpipe.signal.edges import Volts
+from ecogpipe.signal.levels import LevelHistogram, Levels
 from ecogpipe.signal.rates import ratio_to
-from ecogpipe.steps.scan import NUMBERS
-from ecogpipe.tsv import read_in_rows, write_tsv
 
 logger = logging.getLogger(__name__)
 
-RISING, FALLING = "rising", "falling"
-
-_COLUMNS = ("line", "edge", "sample", "seconds", "fine_sample", "fine_seconds")
-_MIRROR_COLUMN = "sample_"
-_EDGES = (
-    "rising: first frame at which any row copy of the line is beyond the threshold (above it, or below it for a "
-    "ttl_low line); falling: first frame at which none is; frames count from 0 at the full rate; fine_sample: first "
-    "row copy in the new state, n_rows to a frame; sample_<mirror>: floor(sample / ratio)"
-)
 _SHARE = 16
 _RESTLESS = 0.1
 """Share of the frames that hold an edge, from which on a person should look at the line."""
@@ -103,35 +94,27 @@ def extract_events(
     """
     wanted = _Wanted(minimum_step, threshold, debounce, minimum_interval, drift_window)
     table = read_channels(channels)
-    with _ScannedLines(scan) as scanned:
-        scanned.check_same_recording(channels, len(table))
-        identity = check_one_recording(scan, channels)
+    with ScannedLines(scan) as scanned:
+        _check_size(scanned, scan, len(table), channels)
+        identity = check_same_signal(scan, channels)
         declared = _declared_thresholds(bnc, bnc_numbering, scanned.n_columns, table)
         found = {
             column: _find(scanned, rows, table.bnc_kinds[column], wanted.with_threshold(declared.get(column)))
             for column, rows in table.bnc_channels.items()
         }
-        rate, n_samples, n_rows = scanned.rate, scanned.n_samples, scanned.n_rows
-    ratios = {name: _ratio(name, mirror, rate) for name, mirror in (mirrors or {}).items()}
+        axis = TimeAxis(scanned.rate, scanned.n_rows, scanned.n_samples)
+    ratios = {name: _ratio(name, mirror, axis.rate) for name, mirror in (mirrors or {}).items()}
     settings = asdict(wanted) | {"line_thresholds": {str(column): volts for column, volts in declared.items()}}
     header = {
-        "rate_numerator": rate.numerator,
-        "rate_denominator": rate.denominator,
-        "n_samples": n_samples,
-        "n_rows": n_rows,
-        "edges": _EDGES,
-        "lines": {str(column): line.facts | {"doubtful": line.doubtful} for column, line in found.items()},
-        "mirror_ratios": ratios,
         KEY: identity.as_json(),
-        "provenance": outputs.provenance(
-            "extract_events", [scan, channels], settings | {"mirrors": ratios}, events.parent
-        ),
+        "provenance": provenance("extract_events", [scan, channels], settings | {"mirrors": ratios}, events.parent),
     }
     for column, line in found.items():
         level = logging.WARNING if line.doubtful else logging.INFO
         logger.log(level, "%s: line %d, %s", events, column, line.facts["note"])
-    columns = (*_COLUMNS, *(f"{_MIRROR_COLUMN}{name}" for name in ratios))
-    return write_tsv(events, header, columns, _rows(found, rate, n_rows, list(ratios.values())))
+    changes = {column: line.changes for column, line in found.items()}
+    facts = {column: line.facts | {"doubtful": line.doubtful} for column, line in found.items()}
+    return write_events(events, changes, axis, ratios, facts, header)
 
 
 @dataclass(frozen=True)
@@ -191,66 +174,6 @@ def _ratio(name: str, mirror: Mapping[str, float], rate: Fraction) -> int | None
 
 
 @dataclass(frozen=True)
-class EventsTable:
-    """What events.tsv holds.
-
-    Attributes
-    ----------
-    rising, falling : dict of int to ndarray of int64
-        Frames of the edges of each digital line, by its DAQ column.
-    fine_rising, fine_falling : dict of int to ndarray of int64
-        The same edges by the row copy that saw them first, ``n_rows`` copies to a frame: they lie
-        ``fine / (n_rows * Fs)`` seconds from the first frame.
-    n_rows : int
-        Row copies per frame.
-    facts : dict of int to dict
-        Kind, levels, threshold and a note of each BNC line, by its DAQ column.
-    """
-
-    rising: dict[int, lines.Counts]
-    falling: dict[int, lines.Counts]
-    fine_rising: dict[int, lines.Counts]
-    fine_falling: dict[int, lines.Counts]
-    n_rows: int
-    facts: dict[int, dict[str, Any]]
-
-
-def read_events(path: Path) -> EventsTable:
-    """Read a table that `extract_events` wrote.
-
-    Raises
-    ------
-    FormatError
-        If the file is missing or is no events table.
-    """
-    header, columns, rows = read_in_rows(path)
-    if columns[: len(_COLUMNS)] != _COLUMNS or "lines" not in header:
-        raise FormatError(f"{path}: is not an events table (events.tsv); run extract_events for the recording again.")
-    facts = {int(column): dict(line) for column, line in header["lines"].items()}
-    digital = [column for column, line in facts.items() if line["kind"] != "analog"]
-    # Of a line with a pulse at every few frames, the cells of all rows would take a hundred times as much.
-    numbers = {(column, edge): (array("q"), array("q")) for column in digital for edge in (RISING, FALLING)}
-    at = {name: columns.index(name) for name in ("line", "edge", "sample", "fine_sample")}
-    for row in rows:
-        samples, fine = numbers.get((int(row[at["line"]]), row[at["edge"]]), (None, None))
-        if samples is not None and fine is not None:
-            samples.append(int(row[at["sample"]]))
-            fine.append(int(row[at["fine_sample"]]))
-
-    def of(edge: str, which: int) -> dict[int, lines.Counts]:
-        return {column: np.array(numbers[column, edge][which], dtype=np.int64) for column in digital}
-
-    return EventsTable(
-        rising=of(RISING, 0),
-        falling=of(FALLING, 0),
-        fine_rising=of(RISING, 1),
-        fine_falling=of(FALLING, 1),
-        n_rows=int(header["n_rows"]),
-        facts=facts,
-    )
-
-
-@dataclass(frozen=True)
 class _Line:
     changes: lines.Changes
     facts: dict[str, Any]
@@ -258,68 +181,22 @@ class _Line:
     """Whether a person should look at it."""
 
 
-class _ScannedLines:
-    """The BNC rows of a scan, read in windows that the memory limit holds, in volts."""
-
-    def __init__(self, scan: Path) -> None:
-        with open_hdf5(scan) as file:
-            acquisition = layout.read_acquisition(file)
-            if layout.BNC not in file or NUMBERS not in file:
-                raise FormatError(f"{scan}: is not a scan of a recording (scan.h5); run scan for the recording again.")
-            self._bnc_channels = file[layout.BNC_CHANNELS][()]
-            extremes = np.array([file[NUMBERS][name][()] for name in ("min", "max")])
-        self._path, self._acquisition = scan, acquisition
-        self._to_volts = layout.MICROVOLTS_PER[acquisition.units] / layout.MICROVOLTS_PER["V"]
-        self._extremes: lines.Volts = extremes * self._to_volts
-        self._buffer = HDF5Buffer.open(scan, layout.BNC)
-        self.rate: Fraction = acquisition.rate
-        self.n_rows, self.n_columns = acquisition.n_rows, acquisition.n_columns
-        self.n_samples = self._buffer.shape[1]
-
-    def __enter__(self) -> "_ScannedLines":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._buffer.close()
-
-    def check_same_recording(self, channels: Path, n_channels: int) -> None:
-        """Refuse a channel table of another number of channels."""
-        if n_channels != self._acquisition.n_channels:
-            raise FormatError(
-                f"{channels}: has {n_channels} channels, but {self._path} has {self._acquisition.n_channels}; "
-                "make both from the same raw.h5."
-            )
-
-    def extremes(self, channels: npt.NDArray[np.intp]) -> tuple[float, float]:
-        """Lowest and highest finite sample of all copies of a line, in volts; NaN where there is none."""
-        lowest, highest = self._extremes[:, channels]
-        return float(np.fmin.reduce(lowest)), float(np.fmax.reduce(highest))
-
-    def windows(self, channels: npt.NDArray[np.intp]) -> Iterator[tuple[int, lines.Volts]]:
-        """Yield the first frame and the volts, (copies, time), of consecutive windows of a line."""
-        first_row = int(np.searchsorted(self._bnc_channels, channels[0]))
-        rows = slice(first_row, first_row + len(channels))
-        length = self._window_length(len(channels))
-        for start in range(0, self.n_samples, length):
-            raw = self._buffer[rows, start : start + length]
-            values = self._acquisition.slope * raw.astype(np.float64) + self._acquisition.intercept
-            yield start, values * self._to_volts
-
-    def _window_length(self, n_copies: int) -> int:
-        """A multiple of the chunks, so that none is inflated twice."""
-        chunk = self._buffer.chunks[1] if self._buffer.chunks else 1
-        affordable = load_params().memory_limit // _SHARE // (n_copies * np.dtype(np.float64).itemsize)
-        return max(1, affordable // chunk) * chunk
+def _check_size(scanned: ScannedLines, scan: Path, n_channels: int, channels: Path) -> None:
+    if n_channels != scanned.n_channels:
+        raise FormatError(
+            f"{channels}: has {n_channels} channels, but {scan} has {scanned.n_channels}; "
+            "make both from the same raw.h5."
+        )
 
 
 class _Windows:
     """The windows of one line, as they are or less the rest level that it drifts with."""
 
-    def __init__(self, scanned: _ScannedLines, channels: npt.NDArray[np.intp], drift_window: float | None) -> None:
+    def __init__(self, scanned: ScannedLines, channels: npt.NDArray[np.intp], drift_window: float | None) -> None:
         self._scanned, self._channels = scanned, channels
         self._rest = None if drift_window is None else self._follow(lines.frames_lasting(drift_window, scanned.rate))
 
-    def __iter__(self) -> Iterator[lines.Volts]:
+    def __iter__(self) -> Iterator[Volts]:
         for start, volts in self._scanned.windows(self._channels):
             yield volts if self._rest is None else volts - self._rest.between(start, start + volts.shape[1])
 
@@ -347,7 +224,7 @@ class _Windows:
         return finder.result()
 
 
-def _find(scanned: _ScannedLines, channels: npt.NDArray[np.intp], kind: str, wanted: _Wanted) -> _Line:
+def _find(scanned: ScannedLines, channels: npt.NDArray[np.intp], kind: str, wanted: _Wanted) -> _Line:
     lowest, highest = scanned.extremes(channels)
     facts: dict[str, Any] = {"kind": kind, "lowest_volts": _number(lowest), "highest_volts": _number(highest)}
     if kind == "analog":
@@ -406,7 +283,7 @@ def _changes(windows: _Windows, threshold: float, active_low: bool) -> lines.Cha
     return finder.result()
 
 
-def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanned: _ScannedLines, doubt: str) -> _Line:
+def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanned: ScannedLines, doubt: str) -> _Line:
     """Leave out what is too short or too close, and say so."""
     rate = scanned.rate
     lasting = lines.debounced(changes, scanned.n_samples, lines.frames_lasting(wanted.debounce, rate))
@@ -434,33 +311,6 @@ def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanne
     return _Line(
         kept, facts | counts | {"begins_active": kept.begins_active, "note": "; ".join(notes)}, restless or bool(doubt)
     )
-
-
-def _rows(
-    found: Mapping[int, _Line], rate: Fraction, n_rows: int, ratios: list[int | None]
-) -> Iterator[tuple[object, ...]]:
-    """Rows in order of time; a falling edge never shares its frame with a rising one of the same line."""
-    kinds = [
-        (column, edge, edges)
-        for column, line in found.items()
-        for edge, edges in ((RISING, line.changes.rising), (FALLING, line.changes.falling))
-    ]
-    samples, fines, which = (
-        np.concatenate([np.array([], np.int64), *pieces])
-        for pieces in (
-            [edges.frames for _, _, edges in kinds],
-            [edges.fine for _, _, edges in kinds],
-            [np.full(len(edges.frames), number) for number, (_, _, edges) in enumerate(kinds)],
-        )
-    )
-    names = sorted(range(len(kinds)), key=lambda number: kinds[number][:2])
-    place = np.argsort(np.array(names, dtype=np.int64))
-    for number in np.lexsort((fines, place[which], samples)) if len(kinds) else ():
-        column, edge, _ = kinds[which[number]]
-        sample, fine = int(samples[number]), int(fines[number])
-        mirrored = [None if ratio is None else sample // ratio for ratio in ratios]
-        times = sample, lines.seconds_text(sample, rate), fine, lines.seconds_text(fine, rate * n_rows)
-        yield column, edge, *times, *mirrored
 
 
 def _number(value: float) -> float | None:

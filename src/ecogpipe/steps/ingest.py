@@ -2,35 +2,28 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from math import isnan
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
-import numpy.typing as npt
 
-from ecogpipe import layout
-from ecogpipe.datasource.chunk_writer import ChunkWriter, create_in_chunks
-from ecogpipe.datasource.read_ahead import read_ahead
-from ecogpipe.errors import FormatError, JoinError, MemoryBlowOutError, SettingsError, nearest
-from ecogpipe.formats import Header, read_header
-from ecogpipe.identity import Identity, write_identity
-from ecogpipe.outputs import flushed_early, provenance, whole_hdf5
-from ecogpipe.params import load_params
-from ecogpipe.progress import progress
-from ecogpipe.steps.segments import describe_gap, find_segments
+from ecogpipe.datasource.chunk_writer import ChunkWriter, chunk_shape, create_in_chunks
+from ecogpipe.errors import FormatError, MemoryBlowOutError, SettingsError, nearest
+from ecogpipe.formats.header import Header
+from ecogpipe.formats.joined import check_joinable, find_segments, joined_acquisition, joined_blocks, read_headers
+from ecogpipe.results.identity import Identity, write_identity
+from ecogpipe.results.provenance import provenance, write_provenance
+from ecogpipe.runtime.params import load_params
+from ecogpipe.runtime.progress import progress
+from ecogpipe.storage import canonical
+from ecogpipe.storage.atomic import flushed_early, whole_hdf5
 
 logger = logging.getLogger(__name__)
 
 _COMPRESSIONS = ("none", "gzip")
-_CHUNK_BYTES = 2**20
-_ROW_BLOCKS = 8
-"""Chunks that hold all channels of a stretch of time: a long single row reads this fraction of the file."""
 
 _BLOCK_BYTES = 32_000_000
 _BLOCKS_HELD = 8
@@ -96,14 +89,14 @@ def ingest(
     settings = {"declared": declared, "compression": compression, "clock_tolerance_ppm": clock_tolerance_ppm}
     with whole_hdf5(raw) as file:
         if headers[0].parts:
-            layout.link_parts(file, [part for header in headers for part in header.parts], raw.parent)
+            canonical.link_parts(file, [part for header in headers for part in header.parts], raw.parent)
         else:
             _copy_samples(file, headers, compression, raw)
         grown = _check_unchanged(paths, looks, declared)
-        layout.write_acquisition(file, _joined_acquisition(headers, segments, grown))
-        layout.write_segments(file, segments)
+        canonical.write_acquisition(file, joined_acquisition(headers, segments, grown))
+        canonical.write_segments(file, segments)
         write_identity(file, _identity(paths, headers))
-        layout.write_provenance(file, _made_by(paths, headers, settings, raw.parent))
+        write_provenance(file, _made_by(paths, headers, settings, raw.parent))
     return raw
 
 
@@ -124,40 +117,6 @@ def _identity(paths: Sequence[Path], headers: Sequence[Header]) -> Identity:
     return Identity.of_files(paths, acquisition.n_channels, n_samples, acquisition.rate)
 
 
-def check_joinable(headers: Sequence[Header]) -> None:
-    """Refuse files that are not parts of one recording.
-
-    Raises
-    ------
-    JoinError
-        With both files and the values in which they differ.
-    """
-    first = headers[0]
-    for other in headers[1:]:
-        for (what, one), (_, two) in zip(_must_agree(first), _must_agree(other), strict=True):
-            if one != two:
-                raise JoinError(
-                    f"{other.path} cannot follow {first.path}: its {what} is {two}, not {one}; only files of one "
-                    "recording can be joined, give each recording its own row."
-                )
-
-
-def _must_agree(header: Header) -> list[tuple[str, Any]]:
-    acquisition = header.acquisition
-    time_first = header.parts[0].time_first if header.parts else False
-    return [
-        ("format", header.kind),
-        ("number of rows", acquisition.n_rows),
-        ("number of columns", acquisition.n_columns),
-        ("number of BNC columns", acquisition.n_bncs),
-        ("rate in Hz", acquisition.rate),
-        ("dtype", header.dtype),
-        ("units", acquisition.units),
-        ("scaling (slope, intercept)", (acquisition.slope, acquisition.intercept)),
-        ("orientation", layout.TIME_BY_CHANNELS if time_first else layout.CHANNELS_BY_TIME),
-    ]
-
-
 def _check_request(paths: Sequence[Path], raw: Path, compression: str) -> None:
     if not paths:
         raise SettingsError(f"{raw}: there are no files to ingest; name at least one.")
@@ -174,15 +133,6 @@ def _check_request(paths: Sequence[Path], raw: Path, compression: str) -> None:
         raise SettingsError(f"{raw}: is both a file to ingest and the output; give the output another name.")
     if compression not in _COMPRESSIONS:
         raise SettingsError(f"There is no compression {compression!r}. {nearest(compression, _COMPRESSIONS)}")
-
-
-def read_headers(paths: Sequence[Path], declared: Mapping[str, Any]) -> list[Header]:
-    """Read what the files of a recording hold; what is declared of its beginning or end is of the first or last."""
-    later = {name: value for name, value in declared.items() if name != "start_time"}
-    later |= {"skip_seconds": 0} if "skip_seconds" in declared else {}
-    declared_of = [declared, *[later] * (len(paths) - 1)]
-    whole = [{key: value for key, value in each.items() if key != "crop_end_seconds"} for each in declared_of[:-1]]
-    return [read_header(path, each) for path, each in zip(paths, [*whole, declared_of[-1]], strict=True)]
 
 
 def _look(path: Path) -> tuple[int, int] | None:
@@ -220,8 +170,8 @@ def _copy_samples(file: h5py.File, headers: Sequence[Header], compression: str, 
     n_samples = sum(header.n_samples for header in headers)
     chunks = _choose_chunks(n_channels, n_samples, dtype.itemsize, raw)
     shape, zipped = (n_channels, n_samples), compression == "gzip"
-    data = create_in_chunks(file, layout.DATA, shape, dtype, chunks.shape, zipped=zipped)
-    file.attrs["orientation"] = layout.CHANNELS_BY_TIME
+    data = create_in_chunks(file, canonical.DATA, shape, dtype, chunks.shape, zipped=zipped)
+    file.attrs["orientation"] = canonical.CHANNELS_BY_TIME
     written = 0
     with (
         progress(f"ingest {raw.parent.name}", n_channels * n_samples * dtype.itemsize) as advance,
@@ -235,13 +185,6 @@ def _copy_samples(file: h5py.File, headers: Sequence[Header], compression: str, 
             advance(block.nbytes)
 
 
-def chunk_shape(n_channels: int, n_samples: int, item_bytes: int) -> tuple[int, int]:
-    """How copied samples are cut into chunks, (channels, time): fixed by the recording alone."""
-    rows = -(-n_channels // _ROW_BLOCKS)
-    frames = 2 ** max(0, (_CHUNK_BYTES // (rows * item_bytes)).bit_length() - 1)
-    return rows, min(frames, n_samples)
-
-
 def _choose_chunks(n_channels: int, n_samples: int, item_bytes: int, raw: Path) -> _Chunks:
     shape = chunk_shape(n_channels, n_samples, item_bytes)
     frame_bytes = n_channels * item_bytes
@@ -253,36 +196,3 @@ def _choose_chunks(n_channels: int, n_samples: int, item_bytes: int, raw: Path) 
         )
     whole_chunks = allowed // shape[1] * shape[1]
     return _Chunks(shape, whole_chunks or allowed)
-
-
-def joined_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.NDArray[Any]]:
-    """Yield the samples of all files, joined, in blocks of `block_length` frames; the last may be shorter."""
-    joint = np.empty((headers[0].acquisition.n_channels, block_length if len(headers) > 1 else 0), headers[0].dtype)
-    filled = 0
-    readers = [header.read_blocks for header in headers if header.read_blocks]
-    for block in (block for read in readers for block in read_ahead(read(block_length))):
-        if len(headers) == 1 or (not filled and block.shape[1] == block_length):
-            yield block
-            continue
-        missing = block_length - filled
-        for piece in (block[:, :missing], block[:, missing:]):
-            joint[:, filled : filled + piece.shape[1]] = piece
-            filled += piece.shape[1]
-            if filled == block_length:
-                yield joint
-                filled = 0
-    if filled:
-        yield joint[:, :filled]
-
-
-def _joined_acquisition(
-    headers: Sequence[Header], segments: Sequence[layout.Segment], grown: Sequence[str]
-) -> layout.Acquisition:
-    """How the recording was acquired: as its first file says, with the notes and the gaps of all."""
-    first = headers[0].acquisition
-    notes = list(first.notes)
-    if len(headers) > 1:
-        notes = [f"{header.path.name}: {note}" for header in headers for note in header.acquisition.notes]
-        notes += [describe_gap(*pair) for pair in pairwise(segments) if not isnan(pair[1].gap_seconds)]
-    cropped = [entry for header in headers for entry in header.acquisition.cropped]
-    return replace(first, notes=[*notes, *grown], cropped=cropped)

@@ -8,17 +8,15 @@ from typing import Any
 
 import h5py
 
-from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, channel_table, write_channels
+from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, channel_table, split_overrides
 from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, load_wiring, passthru_wiring
 from ecogpipe.errors import FormatError, WiringError
-from ecogpipe.identity import KEY, read_identity
-from ecogpipe.layout import Acquisition, read_acquisition
-from ecogpipe.outputs import provenance
+from ecogpipe.results.channels import write_channels
+from ecogpipe.results.identity import KEY, read_identity
+from ecogpipe.results.provenance import provenance
+from ecogpipe.storage.canonical import Acquisition, read_acquisition
 
 logger = logging.getLogger(__name__)
-
-_DECLARABLE = ("gain", "pitch_mm", "bnc_numbering")
-"""The overrides of a recording that this step uses."""
 
 
 def map_channels(
@@ -63,9 +61,8 @@ def map_channels(
     used = _used(declared)
     acquisition = _read_acquisition(raw)
     try:
-        wiring, lines, table = table_of_channels(
-            acquisition, daq, headstage, electrode, bnc, declared, user_tables=user_tables
-        )
+        set_up = daq, headstage, electrode
+        wiring, lines, table = table_of_channels(acquisition, set_up, bnc, declared, user_tables=user_tables)
     except WiringError as error:
         raise WiringError(f"{raw}: {error}") from error
     settings = {"daq": daq, "headstage": headstage, "electrode": electrode, "bnc": _described(bnc), "declared": used}
@@ -77,9 +74,7 @@ def map_channels(
 
 def table_of_channels(
     acquisition: Acquisition,
-    daq: str,
-    headstage: str,
-    electrode: str,
+    set_up: tuple[str, str, str],
     bnc: Sequence[BncLine],
     declared: Mapping[str, Any] | None,
     *,
@@ -93,14 +88,14 @@ def table_of_channels(
         If the set-up is not known or does not fit, or a BNC line is declared on a column that carries none.
     """
     used = _used(declared)
-    wiring = _wiring(daq, headstage, electrode, acquisition, user_tables).with_declared(used)
+    wiring = _wiring(*set_up, acquisition, user_tables).with_declared(used)
     _check_fits(wiring, acquisition, user_tables)
     lines = absolute_lines(bnc, used.get("bnc_numbering", "absolute"), acquisition.n_columns)
     return wiring, lines, channel_table(wiring, acquisition.n_bncs, lines)
 
 
 def _used(declared: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (declared or {}).items() if name in _DECLARABLE}
+    return split_overrides(declared or {})[1]
 
 
 def _read_acquisition(raw: Path) -> Acquisition:

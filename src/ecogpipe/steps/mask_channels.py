@@ -1,63 +1,32 @@
 """The step that decides which electrode channels of a recording are to be used."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.electrodes.channels import ChannelTable, read_channels
+from ecogpipe.electrodes.channels import ChannelTable
 from ecogpipe.electrodes.faults import (
     check_thresholds,
     fault_reasons,
     judge_sites,
 )
-from ecogpipe.electrodes.manual_masks import mask_files, read_manual_mask
-from ecogpipe.electrodes.masks import combine, write_mask
 from ecogpipe.electrodes.site_numbers import SiteNumbers
-from ecogpipe.errors import FormatError, MaskError
-from ecogpipe.formats.mask_files import read_mask_arrays
-from ecogpipe.identity import KEY, check_one_recording
-from ecogpipe.layout import BNC, read_acquisition
-from ecogpipe.outputs import provenance
-from ecogpipe.steps.scan import CORRELATION, NUMBERS
+from ecogpipe.errors import MaskError
+from ecogpipe.results.channels import read_channels
+from ecogpipe.results.identity import KEY, check_same_signal
+from ecogpipe.results.mask import AUTOMATIC, MANUAL, MaskTable, diagnostic_text, write_mask
+from ecogpipe.results.provenance import provenance
+from ecogpipe.results.scan import Scan, read_scan
+from ecogpipe.study.foreign_masks import read_mask_arrays
+from ecogpipe.study.manual_masks import Decision, mask_files, read_manual_mask
 
 logger = logging.getLogger(__name__)
 
-_NUMBERS = (
-    "mean",
-    "std",
-    "min",
-    "max",
-    "drift",
-    "hf_rms",
-    "line50_rms",
-    "line60_rms",
-    "flat_fraction",
-    "stuck_fraction",
-    "rail_fraction",
-    "n_nonfinite",
-)
-
 Floats = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Scanned:
-    """What the scan knows of a recording: numbers by name over all channels, and the correlation of the first ones."""
-
-    numbers: dict[str, Floats]
-    correlation: npt.NDArray[np.float32]
-    n_changes: int
-    n_samples: int
-    sha256: str
-    units: str
-    converter_step: float
-    line_frequency: int | None
 
 
 def mask_channels(
@@ -102,13 +71,13 @@ def mask_channels(
     """
     thresholds = check_thresholds(automatic)
     table = read_channels(channels)
-    scanned = _read_scan(scan)
+    scanned = read_scan(scan)
     if scanned.numbers["std"].size != len(table):
         raise MaskError(
             f"{scan}: has {scanned.numbers['std'].size} channels but {channels} has {len(table)}; "
             "they are not of the same recording: run scan and map_channels again."
         )
-    identity = check_one_recording(scan, channels)
+    identity = check_same_signal(scan, channels)
     at_sites = _at_sites(scanned, table)
     judged = judge_sites(_site_numbers(at_sites, scanned, table), table.chan_map, thresholds)
     name = recording.rpartition("/")[2]
@@ -118,7 +87,7 @@ def mask_channels(
     header: dict[str, Any] = {
         "recording": recording,
         "thresholds": thresholds,
-        "line_frequency": scanned.line_frequency,
+        "line_frequency": _line_frequency(scanned),
         "notes": list(judged.notes),
         "diagnostics": _summarise_diagnostics(scanned, table),
         KEY: identity.as_json(),
@@ -135,34 +104,59 @@ def mask_channels(
     return write_mask(mask, decided)
 
 
-def diagnostic_text(line: Mapping[str, Any]) -> str:
-    """Return one diagnostic column of a mask's header ``diagnostics`` in words."""
-    units = line["units"]
-    return (
-        f"diagnostic column {line['daq_column']}: level {line['level']:.4g} {units} "
-        f"({line['lowest']:.4g} to {line['highest']:.4g}), drift {line['drift_per_hour']:+.3g} {units} per hour"
+def combine(
+    channels: ChannelTable,
+    automatic: Sequence[str],
+    manual: Sequence[Decision],
+    numbers: Mapping[str, npt.NDArray[np.float64]],
+    header: Mapping[str, Any],
+) -> MaskTable:
+    """Return the mask that follows from the automatic reasons and the manual decisions.
+
+    Parameters
+    ----------
+    channels : ChannelTable
+        Of the recording.
+    automatic : sequence of str
+        One reason per electrode channel to drop it; '' to keep it.
+    manual : sequence of Decision
+        They win over the automatic reasons, and later ones over earlier ones.
+    numbers, header : mapping
+        Kept in the mask.
+    """
+    keep = np.array([not reason for reason in automatic], dtype=bool)
+    reasons = list(automatic)
+    origins = [AUTOMATIC if reason else "" for reason in automatic]
+    for decision in manual:
+        for position in decision.positions:
+            keep[position] = decision.keep
+            origins[position] = MANUAL
+            reasons[position] = _manual_reason(decision, automatic[position])
+    electrodes = channels.electrode_channels
+    return MaskTable(
+        channel=electrodes,
+        site_row=channels.site_row[electrodes],
+        site_column=channels.site_column[electrodes],
+        keep=keep,
+        reasons=tuple(reasons),
+        origins=tuple(origins),
+        numbers=dict(numbers),
+        header=dict(header),
     )
 
 
-def _read_scan(path: Path) -> _Scanned:
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            acquisition = read_acquisition(file)
-            return _Scanned(
-                numbers={name: np.asarray(file[f"{NUMBERS}/{name}"][()], dtype=np.float64) for name in _NUMBERS},
-                correlation=file[CORRELATION][()],
-                n_changes=int(file[CORRELATION].attrs["n_changes"]),
-                n_samples=int(file.attrs["n_samples"]),
-                sha256=str(file.attrs["sha256"]),
-                units=acquisition.units,
-                converter_step=abs(acquisition.slope) if BNC in file and file[BNC].dtype.kind in "iu" else np.nan,
-                line_frequency=acquisition.overrides.get("line_frequency"),
-            )
-    except (OSError, KeyError) as error:
-        raise FormatError(f"{path}: is no scan of a recording ({error}); run scan again.") from error
+def _manual_reason(decision: Decision, automatic: str) -> str:
+    if decision.keep and automatic:
+        return "; ".join(filter(None, (decision.reason, f"kept against: {automatic}")))
+    return decision.reason
 
 
-def _at_sites(scanned: _Scanned, table: ChannelTable) -> dict[str, Floats]:
+def _line_frequency(scanned: Scan) -> int | None:
+    found: int | None = scanned.acquisition.overrides.get("line_frequency")
+    return found
+
+
+def _at_sites(scanned: Scan, table: ChannelTable) -> dict[str, Floats]:
     """Return the numbers of the electrode channels, by the names that mask.tsv has."""
     electrodes = table.electrode_channels
     numbers = {name: values[electrodes] for name, values in scanned.numbers.items()}
@@ -170,8 +164,8 @@ def _at_sites(scanned: _Scanned, table: ChannelTable) -> dict[str, Floats]:
     return numbers
 
 
-def _site_numbers(at_sites: Mapping[str, Floats], scanned: _Scanned, table: ChannelTable) -> SiteNumbers:
-    line_frequency, electrodes = scanned.line_frequency, table.electrode_channels
+def _site_numbers(at_sites: Mapping[str, Floats], scanned: Scan, table: ChannelTable) -> SiteNumbers:
+    line_frequency, electrodes = _line_frequency(scanned), table.electrode_channels
     unknown: Floats = np.full_like(at_sites["std"], np.nan)
     return SiteNumbers(
         std=at_sites["std"],
@@ -184,11 +178,11 @@ def _site_numbers(at_sites: Mapping[str, Floats], scanned: _Scanned, table: Chan
         line_rms=unknown if line_frequency is None else at_sites[f"line{line_frequency}_rms"],
         correlation=scanned.correlation[np.ix_(electrodes, electrodes)].astype(np.float64),
         n_changes=scanned.n_changes,
-        converter_step=scanned.converter_step,
+        converter_step=abs(scanned.acquisition.slope) if scanned.counts_levels else np.nan,
     )
 
 
-def _summarise_diagnostics(scanned: _Scanned, table: ChannelTable) -> list[dict[str, Any]]:
+def _summarise_diagnostics(scanned: Scan, table: ChannelTable) -> list[dict[str, Any]]:
     """Summarise each diagnostic column over its rows, in the units of the acquisition."""
     summaries = []
     for column in np.unique(table.daq_column[table.diagnostic_channels]).tolist():
@@ -201,7 +195,7 @@ def _summarise_diagnostics(scanned: _Scanned, table: ChannelTable) -> list[dict[
                 "lowest": float(levels.min()),
                 "highest": float(levels.max()),
                 "drift_per_hour": float(np.median(scanned.numbers["drift"][rows])),
-                "units": scanned.units,
+                "units": scanned.acquisition.units,
             }
         )
     return summaries

@@ -14,7 +14,7 @@ def missing_files(sentences: Sequence[str]) -> None:
     Parameters
     ----------
     sentences
-        One for each recording, as `ecogpipe.originals.find_missing` gives them; at least one.
+        One for each recording, as `ecogpipe.study.originals.find_missing` gives them; at least one.
 
     Raises
     ------

@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from ecogpipe.outputs import provenance, whole_file
+from ecogpipe.results.provenance import provenance
+from ecogpipe.storage.atomic import whole_file
 
 _HEADING = "# The settings and the rows of the recordings table that the last run made these results with.\n"
 

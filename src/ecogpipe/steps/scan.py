@@ -9,30 +9,24 @@ from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from ecogpipe import correlation, layout, metrics, outputs
 from ecogpipe.datasource.blocks import affordable
-from ecogpipe.datasource.buffers import open_hdf5
-from ecogpipe.datasource.chunk_writer import shuffled_and_deflated
-from ecogpipe.datasource.raw import RawRecording, open_raw
-from ecogpipe.errors import FormatError, MemoryBlowOutError
-from ecogpipe.identity import read_identity, write_identity
-from ecogpipe.params import load_params
-from ecogpipe.progress import progress
+from ecogpipe.errors import MemoryBlowOutError
+from ecogpipe.results.identity import read_identity, write_identity
+from ecogpipe.results.provenance import provenance, write_provenance
+from ecogpipe.results.recording import RawRecording, open_raw
+from ecogpipe.results.scan import LineWriter, write_facts, write_numbers
+from ecogpipe.runtime.params import load_params
+from ecogpipe.runtime.progress import progress
+from ecogpipe.statistics import channel_statistics, correlation
+from ecogpipe.storage import canonical
+from ecogpipe.storage.atomic import whole_hdf5
 
 Samples = npt.NDArray[Any]
 
-NUMBERS = "channels"
-"""Group of scan.h5 with one dataset per number, over all channels."""
-
-CORRELATION = "correlation"
-"""Matrix of scan.h5: how alike the channels are that are no BNC lines."""
-
-_CHUNK_BYTES = 1_000_000
 _SHARE = 2
 
 _SHORTEST_TAIL = 16
@@ -55,10 +49,10 @@ def scan(raw: Path, scan: Path) -> Path:
 
         - root attributes ``sha256`` (of the samples as frames x channels in the dtype of the file, little-endian),
           ``n_samples``, ``provenance``;
-        - ``/channels/<number>`` for each of `metrics.NUMBERS`, float64 over all channels, in the units of the
-          acquisition (slope * raw + intercept);
+        - ``/channels/<number>`` for each of `channel_statistics.NUMBERS`, float64 over all channels, in the units of
+          the acquisition (slope * raw + intercept);
         - ``/correlation``, float32, of the slow changes of the electrode and diagnostic channels with each other, and
-          its attribute ``n_changes`` (see `ecogpipe.correlation`);
+          its attribute ``n_changes`` (see `ecogpipe.statistics.correlation`);
         - ``/bnc``, the raw samples of the BNC columns (rows, time) at the full rate, and ``/bnc_channels``.
 
     Returns
@@ -73,43 +67,22 @@ def scan(raw: Path, scan: Path) -> Path:
     MemoryBlowOutError
         If the memory limit does not hold the blocks that the numbers are made from.
     """
-    with open_raw(raw) as recording, outputs.whole_hdf5(scan) as file, threadpool_limits(1, user_api="blas"):
+    with open_raw(raw) as recording, whole_hdf5(scan) as file, threadpool_limits(1, user_api="blas"):
         acquisition = recording.acquisition
         _check_memory(raw, acquisition, recording.source.dtype)
-        layout.write_acquisition(file, acquisition)
-        file.attrs["n_samples"] = recording.n_samples
-        rate, n_compared = float(acquisition.rate), _n_compared(acquisition)
-        numbers = metrics.FrameNumbers(acquisition.n_channels, rate, n_compared)
-        digest, lines, tail = _Digest(), _BncRows(file, recording), _Tail()
+        canonical.write_acquisition(file, acquisition)
+        rate = float(acquisition.rate)
+        numbers = channel_statistics.FrameNumbers(acquisition.n_channels, rate, _n_compared(acquisition))
+        digest, lines, tail = _Digest(), LineWriter(file, recording), _Tail()
         _feed(recording, numbers, (digest, lines, tail), label=f"scan {raw.parent.name}")
         lines.finish()
-        file.attrs["notes"] = outputs.to_json([*acquisition.notes, *tail.notes(rate)])
-        file.attrs["sha256"] = digest.result()
+        write_facts(file, recording.n_samples, digest.result(), [*acquisition.notes, *tail.notes(rate)])
         write_identity(file, replace(read_identity(raw), signal=digest.result()))
-        # Made by name, as HDF5 would write the time of day into a group that comes to be on the way to a dataset.
-        group = file.create_group(NUMBERS)
-        for name, values in metrics.in_units(numbers.result(), acquisition.slope, acquisition.intercept).items():
-            group[name] = values
-        n_changes = numbers.correlation.n_changes
-        file[CORRELATION] = numbers.correlation.result()
-        file[CORRELATION].attrs["n_changes"] = n_changes
+        in_units = channel_statistics.in_units(numbers.result(), acquisition.slope, acquisition.intercept)
+        write_numbers(file, in_units, numbers.correlation)
         inputs = [raw, *(part.path for part in recording.parts if part.path.resolve() != raw.resolve())]
-        layout.write_provenance(file, outputs.provenance("scan", inputs, {}, scan.parent))
+        write_provenance(file, provenance("scan", inputs, {}, scan.parent))
     return scan
-
-
-def read_numbers(scan: Path) -> dict[str, npt.NDArray[np.float64]]:
-    """Read the numbers of all channels from scan.h5, by the names in `metrics.NUMBERS`.
-
-    Raises
-    ------
-    FormatError
-        If the file is missing or is no scan.
-    """
-    with open_hdf5(scan) as file:
-        if NUMBERS not in file:
-            raise FormatError(f"{scan}: is not a scan of a recording (scan.h5); run scan for the recording again.")
-        return {name: file[NUMBERS][name][()] for name in metrics.NUMBERS}
 
 
 class _Taker(Protocol):
@@ -142,8 +115,9 @@ def _batches(recording: RawRecording) -> Iterator[list[Samples]]:
     """Yield the fixed blocks, some at a time; they are valid until the next ones are asked for."""
     source = recording.source
     n_channels = len(source)
-    fixed = metrics.FrameBlocks(n_channels, source.dtype)
-    most, fixed_bytes = load_params().memory_limit // _BATCH_SHARE, metrics.FRAMES * n_channels * source.dtype.itemsize
+    fixed = channel_statistics.FrameBlocks(n_channels, source.dtype)
+    most = load_params().memory_limit // _BATCH_SHARE
+    fixed_bytes = channel_statistics.FRAMES * n_channels * source.dtype.itemsize
     n_at_once = max(1, min(_BATCH_BYTES, most) // fixed_bytes)
 
     def held(n_samples: int) -> int:
@@ -172,17 +146,17 @@ class _Digest:
         return self._hash.hexdigest()
 
 
-def _n_compared(acquisition: layout.Acquisition) -> int:
+def _n_compared(acquisition: canonical.Acquisition) -> int:
     """Count the channels before the BNC lines."""
     return acquisition.n_rows * acquisition.n_columns
 
 
-def _check_memory(raw: Path, acquisition: layout.Acquisition, dtype: np.dtype[Any]) -> None:
+def _check_memory(raw: Path, acquisition: canonical.Acquisition, dtype: np.dtype[Any]) -> None:
     n_channels = acquisition.n_channels
     for what, needed in (
         (
-            f"{metrics.FRAMES} frames of {n_channels} channels at a time",
-            metrics.working_bytes(n_channels, dtype, float(acquisition.rate)),
+            f"{channel_statistics.FRAMES} frames of {n_channels} channels at a time",
+            channel_statistics.working_bytes(n_channels, dtype, float(acquisition.rate)),
         ),
         ("the correlations of all channels", correlation.working_bytes(_n_compared(acquisition))),
     ):
@@ -221,49 +195,3 @@ class _Tail:
 
 def _is_alive(frames: Samples) -> npt.NDArray[np.bool_]:
     return np.asarray((frames != 0) & (frames == frames))
-
-
-class _BncRows:
-    """Writes the BNC channels into ``/bnc`` as the frames go by, in chunks of one line, packed by libdeflate.
-
-    The chunks are those of HDF5's own shuffle and gzip filters, but are packed ten times as fast.
-    """
-
-    def __init__(self, file: h5py.File, recording: RawRecording) -> None:
-        acquisition, dtype = recording.acquisition, recording.source.dtype
-        n_rows, n_samples = acquisition.n_rows, recording.n_samples
-        self._channels = np.arange(n_rows * acquisition.n_columns, acquisition.n_channels)
-        blocks_per_chunk = max(1, _CHUNK_BYTES // (n_rows * dtype.itemsize * metrics.FRAMES))
-        length = min(blocks_per_chunk * metrics.FRAMES, n_samples)
-        filters = {"chunks": (n_rows, length), "compression": "gzip", "compression_opts": 1, "shuffle": True}
-        shape = (len(self._channels), n_samples)
-        self._dataset = file.create_dataset(layout.BNC, shape, dtype, **(filters if min(shape) else {}))
-        file[layout.BNC_CHANNELS] = self._channels
-        self._n_rows, self._written = n_rows, 0
-        self._waiting: npt.NDArray[Any] = np.zeros((len(self._channels), length), dtype)
-        self._n_waiting = 0
-
-    def update(self, frames: Samples) -> None:
-        if not len(self._channels):
-            return
-        lines, taken = frames[:, self._channels[0] :].T, 0
-        while taken < lines.shape[1]:
-            end = min(self._n_waiting + lines.shape[1] - taken, self._waiting.shape[1])
-            n_new = end - self._n_waiting
-            self._waiting[:, self._n_waiting : end] = lines[:, taken : taken + n_new]
-            taken, self._n_waiting = taken + n_new, end
-            if end == self._waiting.shape[1]:
-                self._write()
-
-    def finish(self) -> None:
-        """Write the frames that are left, in chunks that are zero beyond the last frame."""
-        if self._n_waiting:
-            self._waiting[:, self._n_waiting :] = 0
-            self._write()
-
-    def _write(self) -> None:
-        for row in range(0, len(self._channels), self._n_rows):
-            packed = shuffled_and_deflated(self._waiting[row : row + self._n_rows])
-            self._dataset.id.write_direct_chunk((row, self._written), packed)
-        self._written += self._waiting.shape[1]
-        self._n_waiting = 0

@@ -24,7 +24,7 @@ from ecogpipe.formats.tdms.metadata import (
     parse_metadata,
     split_path,
 )
-from ecogpipe.params import load_params
+from ecogpipe.runtime.params import load_params
 
 _LEAD_IN_BYTES = 28
 _METADATA_SHARE = 4

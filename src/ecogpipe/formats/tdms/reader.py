@@ -36,7 +36,7 @@ from ecogpipe.formats.tdms.waveforms import (
     increment_note,
     start_of,
 )
-from ecogpipe.layout import Acquisition
+from ecogpipe.storage.canonical import Acquisition
 
 _LONGEST = 8
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ecogpipe.errors import FormatError
 from ecogpipe.formats.tdms.layouts import Entry, Layout, Run
-from ecogpipe.params import load_params
+from ecogpipe.runtime.params import load_params
 
 Array: TypeAlias = npt.NDArray[Any]
 

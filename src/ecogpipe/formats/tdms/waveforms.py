@@ -11,7 +11,7 @@ from ecogpipe.formats.acquisition import number_or_none, unit_of
 from ecogpipe.formats.tdms.channels import listed
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex
 from ecogpipe.formats.tdms.metadata import group_path, split_path
-from ecogpipe.layout import MICROVOLTS_PER, Acquisition
+from ecogpipe.storage.canonical import MICROVOLTS_PER, Acquisition
 
 _NO_TIME = "1904-01-01"
 _UNIT, _START, _OFFSET, _INCREMENT = "unit_string", "wf_start_time", "wf_start_offset", "wf_increment"

@@ -1,0 +1,1 @@
+"""Looks at a study before and after a run."""

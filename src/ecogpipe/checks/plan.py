@@ -1,0 +1,187 @@
+"""What a recording will cost, from the headers of its files and a look at a few of its samples."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe.datasource.buffers import HDF5Buffer
+from ecogpipe.datasource.chunk_writer import chunk_shape, shuffled_and_deflated
+from ecogpipe.electrodes.wiring import is_passthru, load_wiring
+from ecogpipe.errors import WiringError
+from ecogpipe.formats.header import Header
+from ecogpipe.formats.joined import check_joinable, read_headers
+from ecogpipe.mirroring.settings import MirrorSettings
+from ecogpipe.results.names import RecordingFiles
+from ecogpipe.runtime import costs
+from ecogpipe.runtime.costs import Facts, MirrorPlan, Packing, Storage
+from ecogpipe.runtime.params import override
+from ecogpipe.steps.map_channels import table_of_channels
+from ecogpipe.study.recordings import Recording
+
+_SAMPLED_FRAMES = 8192
+_ANY_HEADER = 1e12
+_EDGES_PER_SECOND = 2
+"""Of each digital line: a pulse every second, as nobody has looked."""
+
+
+@dataclass(frozen=True)
+class RecordingPlan:
+    """What a recording will cost.
+
+    Attributes
+    ----------
+    name : str
+        Its full name.
+    bytes_in : int
+        Size of its files.
+    outputs : dict of str to int
+        Size of each output, by file name.
+    scratch_bytes : int
+        What the largest of its jobs keeps on the scratch disk.
+    memory : dict of str to int
+        Peak memory in bytes, by step.
+    seconds : dict of str to float
+        How long its jobs take on an ordinary workstation, by step; generously.
+    """
+
+    name: str
+    bytes_in: int
+    outputs: dict[str, int]
+    scratch_bytes: int
+    memory: dict[str, int]
+    seconds: dict[str, float]
+
+    @property
+    def bytes_out(self) -> int:
+        """Size of all outputs."""
+        return sum(self.outputs.values())
+
+    @property
+    def peak_memory(self) -> int:
+        """Memory of the job that needs most."""
+        return max(self.memory.values())
+
+    def missing_bytes(self, folder: Path) -> int:
+        """Size of the outputs that are not in the folder yet."""
+        return sum(size for name, size in self.outputs.items() if not (folder / name).exists())
+
+
+def plan_recording(recording: Recording, config: Mapping[str, Any], user_tables: Path | None = None) -> RecordingPlan:
+    """Forecast what a recording will cost.
+
+    Parameters
+    ----------
+    recording
+        A row of the recordings table.
+    config
+        The settings of the study.
+    user_tables
+        A folder with wiring tables of the user's own.
+
+    Raises
+    ------
+    EcogpipeError
+        If a file cannot be read as a recording, or a mirror cannot be made of it: as the workflow would.
+    """
+    with override(memory_limit=_ANY_HEADER):
+        headers = read_headers(recording.files, recording.acquisition_overrides)
+    check_joinable(headers)
+    _check_channels(recording, headers[0], user_tables)
+    facts = _facts(recording, headers, user_tables)
+    mirrors = {
+        name: _mirror_plan(MirrorSettings.from_mapping(settings), headers[0])
+        for name, settings in config["mirrors"].items()
+    }
+    packing = _sample_packing(headers[0], facts, config["storage"]["compression"])
+    chunks = chunk_shape(facts.n_channels, facts.n_samples, facts.item_bytes)
+    sizes = costs.output_bytes(facts, mirrors, packing, chunks)
+    outputs = list(RecordingFiles(Path(recording.recording)).outputs(mirrors))
+    lowest_ratio = min(mirror.ratio for mirror in mirrors.values())
+    seconds = defaultdict[str, float](float)
+    for output in outputs:
+        seconds[output.step] += costs.seconds(output.step, facts)
+    return RecordingPlan(
+        name=recording.full_name,
+        bytes_in=facts.file_bytes,
+        outputs={output.path.name: sizes.get(f"{output.step} {output.mirror}".strip(), 0) for output in outputs},
+        scratch_bytes=max(costs.scratch_bytes(facts, mirror) for mirror in mirrors.values()),
+        memory={output.step: costs.memory_bytes(output.step, facts, lowest_ratio) for output in outputs},
+        seconds=dict(seconds),
+    )
+
+
+def _check_channels(recording: Recording, header: Header, user_tables: Path | None) -> None:
+    """Refuse what map_channels would: a wiring that does not fit the file, or a BNC line on a column without one."""
+    set_up = recording.daq, recording.headstage, recording.electrode
+    try:
+        table_of_channels(
+            header.acquisition, set_up, recording.bnc, recording.channel_overrides, user_tables=user_tables
+        )
+    except WiringError as error:
+        raise WiringError(f"{header.path}: {error}") from None
+
+
+def _facts(recording: Recording, headers: list[Header], user_tables: Path | None) -> Facts:
+    acquisition = headers[0].acquisition
+    n_electrodes = acquisition.n_rows * acquisition.n_columns
+    if not is_passthru(recording.daq):
+        set_up = recording.daq, recording.headstage, recording.electrode
+        rows, columns = load_wiring(*set_up, user_tables=user_tables).grid
+        n_electrodes = rows * columns
+    n_samples = sum(header.n_samples for header in headers)
+    n_digital = sum(line.kind != "analog" for line in recording.bnc)
+    return Facts(
+        storage=_storage(headers[0]),
+        file_bytes=sum(header.path.stat().st_size for header in headers),
+        n_channels=acquisition.n_channels,
+        n_electrodes=n_electrodes,
+        n_lines=acquisition.n_rows * acquisition.n_bncs,
+        n_samples=n_samples,
+        item_bytes=headers[0].dtype.itemsize,
+        n_edges=round(n_digital * _EDGES_PER_SECOND * n_samples / acquisition.rate),
+        loaded_bytes=sum(header.loaded_bytes for header in headers),
+    )
+
+
+def _storage(header: Header) -> Storage:
+    if header.parts:
+        return "linked"
+    return "loaded" if header.loaded_bytes else "copied"
+
+
+def _mirror_plan(settings: MirrorSettings, header: Header) -> MirrorPlan:
+    uses_scratch = not settings.filter.does_nothing and settings.filter.design != "fir"
+    return MirrorPlan(settings.ratio_from(header.acquisition.rate), uses_scratch)
+
+
+def _sample_packing(header: Header, facts: Facts, compression: str) -> Packing:
+    """Pack some samples as the steps will; what would have to be loaded as a whole first is taken as not packed."""
+    if facts.storage == "loaded":
+        return Packing()
+    samples = _sample(header)
+    lines = samples[facts.n_channels - facts.n_lines :]
+    return Packing(
+        raw=_packed_share(samples) if compression == "gzip" else 1.0,
+        lines=_packed_share(lines) if len(lines) else 1.0,
+    )
+
+
+def _sample(header: Header) -> npt.NDArray[Any]:
+    """Read some frames, (channels, time): from the middle of a linked file, from the beginning of one to copy."""
+    if header.read_blocks is not None:
+        return np.ascontiguousarray(next(header.read_blocks(_SAMPLED_FRAMES)))
+    part = header.parts[0]
+    with closing(HDF5Buffer.open(part.path, part.dataset)) as buffer:
+        start = max(0, buffer.shape[0 if part.time_first else 1] - _SAMPLED_FRAMES) // 2
+        frames = slice(start, start + _SAMPLED_FRAMES)
+        return np.ascontiguousarray(buffer[frames].T if part.time_first else buffer[:, frames])
+
+
+def _packed_share(samples: npt.NDArray[Any]) -> float:
+    return len(shuffled_and_deflated(samples)) / samples.nbytes

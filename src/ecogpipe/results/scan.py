@@ -1,0 +1,224 @@
+"""The scan of a recording, scan.h5: numbers of every channel, their correlation, and the BNC lines at the full rate."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from ecogpipe.datasource.buffers import HDF5Buffer
+from ecogpipe.datasource.chunk_writer import shuffled_and_deflated
+from ecogpipe.errors import FormatError
+from ecogpipe.results.recording import RawRecording, units_per, values_of
+from ecogpipe.runtime.params import load_params
+from ecogpipe.statistics.channel_statistics import FRAMES, NUMBERS
+from ecogpipe.statistics.correlation import Correlation
+from ecogpipe.storage.canonical import BNC, BNC_CHANNELS, Acquisition, read_acquisition
+from ecogpipe.storage.hdf5_files import open_hdf5
+from ecogpipe.storage.portable import to_json
+
+Floats = npt.NDArray[np.float64]
+
+_NUMBERS = "channels"
+"""Group with one dataset per number, over all channels."""
+
+_CORRELATION = "correlation"
+_SIGNAL = "sha256"
+_LINE_CHUNK_BYTES = 1_000_000
+_WINDOW_SHARE = 16
+"""Of the memory limit: a window of a line, and what is computed of it."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is known of all samples of a recording.
+
+    Attributes
+    ----------
+    acquisition : Acquisition
+        Of the recording; its notes include those of the scan.
+    n_samples : int
+        Frames.
+    sha256 : str
+        Hash of all samples, as frames x channels in the dtype of the file, little-endian.
+    numbers : dict of str to ndarray of float64
+        Each of `channel_statistics.NUMBERS` over all channels, in the units of the acquisition.
+    correlation : ndarray of float32
+        Of the slow changes of the channels before the BNC lines with each other.
+    n_changes : int
+        How many changes went into it.
+    counts_levels : bool
+        Whether its samples are whole numbers of the converter.
+    """
+
+    acquisition: Acquisition
+    n_samples: int
+    sha256: str
+    numbers: dict[str, Floats]
+    correlation: npt.NDArray[np.float32]
+    n_changes: int
+    counts_levels: bool
+
+
+def read_scan(path: Path) -> Scan:
+    """Read a scan.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or is not a scan.
+    """
+    with open_hdf5(path) as file:
+        try:
+            return Scan(
+                acquisition=read_acquisition(file),
+                n_samples=int(file.attrs["n_samples"]),
+                sha256=str(file.attrs[_SIGNAL]),
+                numbers={name: np.asarray(file[_NUMBERS][name][()], dtype=np.float64) for name in NUMBERS},
+                correlation=file[_CORRELATION][()],
+                n_changes=int(file[_CORRELATION].attrs["n_changes"]),
+                counts_levels=BNC in file and file[BNC].dtype.kind in "iu",
+            )
+        except KeyError as error:
+            raise _not_a_scan(path) from error
+
+
+def read_signal_sha256(path: Path) -> str:
+    """Read the hash of all samples that a scan holds.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or is not a scan.
+    """
+    with open_hdf5(path) as file:
+        if _SIGNAL not in file.attrs:
+            raise _not_a_scan(path)
+        return str(file.attrs[_SIGNAL])
+
+
+def write_numbers(file: h5py.File, numbers: Mapping[str, Floats], correlation: Correlation) -> None:
+    """Write the numbers of all channels, in the units of the acquisition, and the correlation of the first ones."""
+    # Made by name, as HDF5 would write the time of day into a group that comes to be on the way to a dataset.
+    group = file.create_group(_NUMBERS)
+    for name, values in numbers.items():
+        group[name] = values
+    n_changes = correlation.n_changes
+    file[_CORRELATION] = correlation.result()
+    file[_CORRELATION].attrs["n_changes"] = n_changes
+
+
+def write_facts(file: h5py.File, n_samples: int, sha256: str, notes: list[str]) -> None:
+    """Write the length of the recording, the hash of all samples, and the notes of its acquisition and of the scan."""
+    file.attrs["n_samples"] = n_samples
+    file.attrs[_SIGNAL] = sha256
+    file.attrs["notes"] = to_json(notes)
+
+
+class LineWriter:
+    """Writes the BNC channels into ``/bnc`` as the frames go by, in chunks of one line, packed by libdeflate.
+
+    The chunks are those of HDF5's own shuffle and gzip filters, but are packed ten times as fast.
+    """
+
+    def __init__(self, file: h5py.File, recording: RawRecording) -> None:
+        acquisition, dtype = recording.acquisition, recording.source.dtype
+        n_rows, n_samples = acquisition.n_rows, recording.n_samples
+        self._channels = np.arange(n_rows * acquisition.n_columns, acquisition.n_channels)
+        blocks_per_chunk = max(1, _LINE_CHUNK_BYTES // (n_rows * dtype.itemsize * FRAMES))
+        length = min(blocks_per_chunk * FRAMES, n_samples)
+        filters = {"chunks": (n_rows, length), "compression": "gzip", "compression_opts": 1, "shuffle": True}
+        shape = (len(self._channels), n_samples)
+        self._dataset = file.create_dataset(BNC, shape, dtype, **(filters if min(shape) else {}))
+        file[BNC_CHANNELS] = self._channels
+        self._n_rows, self._written = n_rows, 0
+        self._waiting: npt.NDArray[Any] = np.zeros((len(self._channels), length), dtype)
+        self._n_waiting = 0
+
+    def update(self, frames: npt.NDArray[Any]) -> None:
+        """Take the next frames, (frames, channels)."""
+        if not len(self._channels):
+            return
+        lines, taken = frames[:, self._channels[0] :].T, 0
+        while taken < lines.shape[1]:
+            end = min(self._n_waiting + lines.shape[1] - taken, self._waiting.shape[1])
+            n_new = end - self._n_waiting
+            self._waiting[:, self._n_waiting : end] = lines[:, taken : taken + n_new]
+            taken, self._n_waiting = taken + n_new, end
+            if end == self._waiting.shape[1]:
+                self._write()
+
+    def finish(self) -> None:
+        """Write the frames that are left, in chunks that are zero beyond the last frame."""
+        if self._n_waiting:
+            self._waiting[:, self._n_waiting :] = 0
+            self._write()
+
+    def _write(self) -> None:
+        for row in range(0, len(self._channels), self._n_rows):
+            packed = shuffled_and_deflated(self._waiting[row : row + self._n_rows])
+            self._dataset.id.write_direct_chunk((row, self._written), packed)
+        self._written += self._waiting.shape[1]
+        self._n_waiting = 0
+
+
+class ScannedLines:
+    """The BNC lines of a scan, read in windows that the memory limit holds, in volts.
+
+    Attributes
+    ----------
+    rate : Fraction
+        Frames per second.
+    n_rows, n_columns, n_channels : int
+        Row copies per frame; DAQ columns before those of the BNC lines; channels of the recording.
+    n_samples : int
+        Frames.
+    """
+
+    def __init__(self, scan: Path) -> None:
+        with open_hdf5(scan) as file:
+            acquisition = read_acquisition(file)
+            if BNC not in file or _NUMBERS not in file:
+                raise _not_a_scan(scan)
+            self._bnc_channels = file[BNC_CHANNELS][()]
+            extremes = np.array([file[_NUMBERS][name][()] for name in ("min", "max")])
+        self._acquisition, self._to_volts = acquisition, units_per(acquisition, "V")
+        self._extremes: Floats = extremes * self._to_volts
+        self._buffer = HDF5Buffer.open(scan, BNC)
+        self.rate: Fraction = acquisition.rate
+        self.n_rows, self.n_columns, self.n_channels = acquisition.n_rows, acquisition.n_columns, acquisition.n_channels
+        self.n_samples = self._buffer.shape[1]
+
+    def __enter__(self) -> "ScannedLines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._buffer.close()
+
+    def extremes(self, channels: npt.NDArray[np.intp]) -> tuple[float, float]:
+        """Return the lowest and highest finite sample of all copies of a line, in volts; NaN where there is none."""
+        lowest, highest = self._extremes[:, channels]
+        return float(np.fmin.reduce(lowest)), float(np.fmax.reduce(highest))
+
+    def windows(self, channels: npt.NDArray[np.intp]) -> Iterator[tuple[int, Floats]]:
+        """Yield the first frame and the volts, (copies, time), of consecutive windows of a line."""
+        first_row = int(np.searchsorted(self._bnc_channels, channels[0]))
+        rows = slice(first_row, first_row + len(channels))
+        length = self._window_length(len(channels))
+        for start in range(0, self.n_samples, length):
+            raw = self._buffer[rows, start : start + length]
+            yield start, values_of(raw, self._acquisition) * self._to_volts
+
+    def _window_length(self, n_copies: int) -> int:
+        """Return a multiple of the chunks, so that none is inflated twice."""
+        chunk = self._buffer.chunks[1] if self._buffer.chunks else 1
+        affordable = load_params().memory_limit // _WINDOW_SHARE // (n_copies * np.dtype(np.float64).itemsize)
+        return max(1, affordable // chunk) * chunk
+
+
+def _not_a_scan(path: Path) -> FormatError:
+    return FormatError(f"{path}: is not a scan of a recording (scan.h5); run scan for the recording again.")

@@ -1,0 +1,1 @@
+"""How a job executes: its parameters, threads, progress, log and costs."""

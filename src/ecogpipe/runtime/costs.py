@@ -1,0 +1,286 @@
+"""What the jobs of a recording ask for: memory, minutes, and the disk that their outputs take. No file is opened.
+
+Memory is that of the interpreter with the libraries of a step, and the signals that the step holds; the constants are
+measured, and a test holds them against real jobs. Times are generous.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from ecogpipe.errors import SettingsError, nearest
+
+Storage = Literal["linked", "copied", "loaded"]
+"""What ingest does with the files: link them, copy them block by block, or load them as a whole to copy them."""
+
+MB = 1_000_000
+
+THREADS = {"scan": 2, "mirror": 2}
+"""Cores that a job takes; one where a step is not named."""
+
+_PROGRAM = {
+    "run_config": 95 * MB,
+    "missing_files": 95 * MB,
+    "ingest": 70 * MB,
+    "map_channels": 95 * MB,
+    "mask_channels": 180 * MB,
+    "extract_events": 225 * MB,
+    "scan": 150 * MB,
+    "mirror": 225 * MB,
+    "qc": 350 * MB,
+    "report": 190 * MB,
+}
+"""The interpreter and the libraries that each step imports, and what a step holds whatever the recording is."""
+
+_MOST_SIGNALS = 200 * MB
+"""Larger blocks make no step faster."""
+
+_LEAST_LIMIT = 144 * MB
+"""Memory limit that every job has: it holds blocks of any known array, and small recordings do not fill it."""
+
+_LIMIT_SHARE = 0.9
+"""Of the memory that is not the program's; the rest is for buffers of the codecs and what NumPy does in between."""
+
+_UNPACKED = 3
+"""Bytes of signals in a byte of a packed file, where nobody has looked."""
+
+_LOADED_COPIES = 2.3
+
+_AT_ONCE_BYTES, _AT_NEW_RATE = 110 * MB, 6
+"""Of the mirror: windows and what waits to be written; in float64, and so many copies at the new rate."""
+
+_STAGES_BYTES, _STAGES_BYTES_OF_CHANNEL = 25 * MB, 25_000
+"""What else the mirror holds, and what its stages keep of each channel from window to window."""
+
+_BLOCKS_OF_LINES_BYTES = 35 * MB
+"""Of a file that can be linked, unless it is multiplexed, which its size does not tell: less than other copies take."""
+
+_COUNT_BYTES = 2
+"""Of a sample that is a count of the converter: the shortest ones, which grow most in float64."""
+
+_PAGE_PIXELS_BYTES = 80 * MB
+_PAGE_COPIES_BYTES = 2 * MB
+_FOLDED_COPIES_BYTES = 150_000
+_RUNNER = 300 * MB
+"""The Snakemake that a cluster starts in each job, and the one that starts it."""
+
+_USUAL_RATIO = 5
+
+_SECONDS_PER_VALUE = {"ingest": 2e-8, "scan": 2e-8, "extract_events": 1e-8, "mirror": 4e-8}
+"""For a sample of a channel; other steps do not read them all."""
+
+_START_SECONDS = {"qc": 8.0, "report": 8.0}
+
+_PATIENCE = 10
+_FLOAT32, _FLOAT64 = 4, 8
+_NUMBERS = 16
+"""Of each channel in scan.h5, with what HDF5 needs for each."""
+
+_PAGE_BYTES = 1_220_000
+
+_HELD_RECORDINGS = 12
+"""Recordings up to which a report holds its pictures; beyond, it links to them."""
+
+_HELD_PAGE_BYTES = 750_000
+_FOLDED_BYTES = 6_500
+_EVENT_BYTES, _EVENT_BYTES_OF_MIRROR = 50, 8
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a recording's costs follow from.
+
+    Attributes
+    ----------
+    storage : {'linked', 'copied', 'loaded'}
+        What ingest does with its files.
+    file_bytes : int
+        Size of its files.
+    n_channels, n_electrodes, n_lines : int
+        Rows of the recording; those that are electrodes; those that are BNC rows.
+    n_samples : int
+        Frames.
+    item_bytes : int
+        Of a sample.
+    n_edges : int
+        Edges to expect on its trigger lines.
+    is_guess : bool
+        Whether nothing but the size of the files is known.
+    loaded_bytes : int
+        Of what is loaded as a whole, where that is more than the signals: several samples are averaged to one.
+    """
+
+    storage: Storage
+    file_bytes: int
+    n_channels: int
+    n_electrodes: int
+    n_lines: int
+    n_samples: int
+    item_bytes: int
+    n_edges: int = 0
+    is_guess: bool = False
+    loaded_bytes: int = 0
+
+    @property
+    def n_values(self) -> int:
+        """Samples of all channels."""
+        return self.n_channels * self.n_samples
+
+    @property
+    def signal_bytes(self) -> int:
+        """Bytes of all samples in memory."""
+        return self.n_values * self.item_bytes
+
+    @classmethod
+    def from_size(cls, storage: Storage, file_bytes: int, is_packed: bool) -> "Facts":
+        """Guess from the size of the files alone, as if all of it were one electrode in float64."""
+        n_samples = file_bytes * (_UNPACKED if is_packed else 1) // _FLOAT64
+        return cls(storage, file_bytes, 1, 1, 0, n_samples, _FLOAT64, is_guess=True)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Bytes on the disk for a byte of signals: of all rows as raw.h5 stores them, of the BNC rows as scan.h5 does."""
+
+    raw: float = 1.0
+    lines: float = 1.0
+
+
+@dataclass(frozen=True)
+class MirrorPlan:
+    """What a mirror's costs follow from: its integer ratio, and whether its filter goes over the scratch disk."""
+
+    ratio: int
+    uses_scratch: bool
+
+
+def memory_bytes(step: str, facts: Facts, ratio: int = _USUAL_RATIO) -> int:
+    """Return the memory that the job of a step needs; at least what it takes, and not twice as much.
+
+    `ratio` is that of a mirror.
+    """
+    return program_bytes(step) + (_held_by_mirror(facts, ratio) if step == "mirror" else _held_bytes(step, facts))
+
+
+def program_bytes(step: str) -> int:
+    """Return the memory of the interpreter and the libraries of a step.
+
+    Raises
+    ------
+    SettingsError
+        If nothing is known of the step.
+    """
+    if step not in _PROGRAM:
+        raise SettingsError(
+            f"The step {step!r} has no memory in ecogpipe.runtime.costs; measure what its program takes (the last line "
+            f"but one of its log), and write it there. {nearest(step, _PROGRAM)}"
+        )
+    return _PROGRAM[step]
+
+
+def report_memory_bytes(n_recordings: int, n_mirrors: int) -> int:
+    """Return the memory that the report of so many recordings needs."""
+    if n_recordings <= _HELD_RECORDINGS:
+        return _PROGRAM["report"] + _PAGE_PIXELS_BYTES + n_recordings * n_mirrors * _PAGE_COPIES_BYTES
+    return _PROGRAM["report"] + n_recordings * n_mirrors * _FOLDED_COPIES_BYTES
+
+
+def runner_bytes() -> int:
+    """Return the memory that a job takes in addition on a cluster."""
+    return _RUNNER
+
+
+def memory_limit(step: str, job_bytes: float) -> int:
+    """Return the bytes of signals that the library may hold in a job of so much memory."""
+    return int(max(_LEAST_LIMIT, _LIMIT_SHARE * (job_bytes - program_bytes(step))))
+
+
+def _held_bytes(step: str, facts: Facts) -> int:
+    """What a step holds beside its program."""
+    if step == "ingest":
+        if facts.storage == "linked":
+            return _BLOCKS_OF_LINES_BYTES if facts.is_guess else 10 * MB
+        loaded = _LOADED_COPIES * max(facts.signal_bytes, facts.loaded_bytes) if facts.storage == "loaded" else 0
+        return round(50 * MB + min(50 * MB, facts.file_bytes / 100) + loaded)
+    if step == "scan":
+        return round(min(_MOST_SIGNALS, 30 * MB + 1.3 * facts.signal_bytes))
+    return 0
+
+
+def _held_by_mirror(facts: Facts, ratio: int) -> int:
+    """What the mirror holds beside its program; samples of which nobody knows how long they are count as short."""
+    item_bytes = _COUNT_BYTES if facts.is_guess and facts.storage == "copied" else facts.item_bytes
+    in_float64 = 0 if item_bytes == _FLOAT64 else _FLOAT64
+    of_sample = 2 * item_bytes + in_float64 + _AT_NEW_RATE * _FLOAT64 / ratio
+    stages = _STAGES_BYTES + _STAGES_BYTES_OF_CHANNEL * facts.n_channels
+    return round(stages + min(_AT_ONCE_BYTES, facts.signal_bytes // item_bytes * of_sample))
+
+
+def output_bytes(
+    facts: Facts, mirrors: Mapping[str, MirrorPlan], packing: Packing, chunks: tuple[int, int] = (1, 1)
+) -> dict[str, int]:
+    """Return the size of each output of a recording, by the step that makes it; mirrors as ``mirror <name>``.
+
+    `chunks` are rows and frames of the chunks of copied samples, of which the last ones are stored whole.
+    """
+    rows, frames = (
+        ceil(n / chunk) * chunk for n, chunk in zip((facts.n_channels, facts.n_samples), chunks, strict=True)
+    )
+    copied = 0 if facts.storage == "linked" else rows * frames * facts.item_bytes * packing.raw
+    lines = facts.n_lines * facts.n_samples * facts.item_bytes
+    correlation = (facts.n_channels - facts.n_lines) ** 2 * _FLOAT32
+    sizes = {
+        "ingest": copied + 12_000,
+        "scan": lines * packing.lines + correlation + 20_000 + _NUMBERS * _FLOAT64 * facts.n_channels,
+        "map_channels": 900 + 25 * facts.n_channels,
+        "mask_channels": 1_600 + 220 * facts.n_electrodes,
+        "extract_events": 1_600 + facts.n_edges * (_EVENT_BYTES + len(mirrors) * _EVENT_BYTES_OF_MIRROR),
+    }
+    for name, mirror in mirrors.items():
+        low = ceil(facts.n_samples / mirror.ratio)
+        sizes[f"mirror {name}"] = low * (facts.n_channels + facts.n_lines) * _FLOAT32 + 20_000 + 50 * facts.n_channels
+        sizes[f"qc {name}"] = _PAGE_BYTES
+    return {step: round(size) for step, size in sizes.items()}
+
+
+def report_bytes(n_recordings: int, n_mirrors: int) -> int:
+    """Return the size of the report of so many recordings, which holds the quality pages of a few."""
+    page_bytes = _HELD_PAGE_BYTES if n_recordings <= _HELD_RECORDINGS else _FOLDED_BYTES
+    return 6_000 + n_recordings * n_mirrors * page_bytes
+
+
+def run_config_bytes(n_recordings: int) -> int:
+    """Return the size of the copy of the settings and of so many rows of the recordings table."""
+    return 1_000 + 250 * n_recordings
+
+
+def scratch_bytes(facts: Facts, mirror: MirrorPlan) -> int:
+    """Return what the filter of a mirror keeps on the scratch disk: its electrodes, in float64 at the new rate."""
+    return facts.n_electrodes * ceil(facts.n_samples / mirror.ratio) * _FLOAT64 if mirror.uses_scratch else 0
+
+
+def room_bytes(step: str, facts: Facts) -> int:
+    """Return the disk that the job of a step may take at most, scratch included, where only `Facts.from_size` is known.
+
+    Of a mirror: as if it had the rate of the recording.
+    """
+    at_full_rate = MirrorPlan(1, uses_scratch=True)
+    sizes = output_bytes(facts, {"": at_full_rate}, Packing())
+    if step == "scan":
+        return facts.signal_bytes // 4
+    if step == "mirror":
+        return sizes["mirror "] + scratch_bytes(facts, at_full_rate)
+    return sizes["qc "] if step == "qc" else sizes[step]
+
+
+def seconds(step: str, facts: Facts) -> float:
+    """Return how long the job of a step takes on an ordinary workstation, generously."""
+    reads_all = step != "ingest" or facts.storage != "linked" or facts.is_guess
+    n_values = max(facts.n_values, facts.file_bytes // _FLOAT64) if reads_all else 0
+    return _START_SECONDS.get(step, 3.0) + n_values * _SECONDS_PER_VALUE.get(step, 0.0)
+
+
+def longest_minutes(step: str, facts: Facts) -> int:
+    """Return how long the job of a step may take: ten minutes, and ten times what it takes on an ordinary machine."""
+    return ceil(10 + _PATIENCE * seconds(step, facts) / 60)

@@ -1,0 +1,220 @@
+"""What is made again after a change: exactly what the page of the config says, and never what is no longer possible."""
+
+import copy
+import re
+import shutil
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+import yaml
+
+from ecogpipe import open_recording
+from ecogpipe.checks.verify import verify_recording
+from ecogpipe.study.recordings import read_recordings
+from ecogpipe.synthetic import SyntheticRecording
+from test_front_door import PAGE, SETTINGS
+from test_workflow import OURS, RATE, SET_UP, planned, row, run_snakemake, write_copied_and_linked, write_study
+
+DATA = Path(__file__).parents[1] / "data"
+MIRROR = "mirrors.<name>."
+RULES_OF = {
+    key: set(re.findall(r"`(\w+)`", cells.rpartition("|")[2]))
+    for key, cells in re.findall(r"^\| `([^`]+)` \|(.*) \|$", PAGE, re.MULTILINE)
+    if key in SETTINGS
+}
+OTHER = {
+    "recordings": "config/other.tsv",
+    f"{MIRROR}rate": RATE / 2,
+    f"{MIRROR}ratio": 4,
+    f"{MIRROR}bandpass": [3, 50],
+    f"{MIRROR}notches": [60],
+    f"{MIRROR}transition": 1.0,
+    "events.threshold": 1.5,
+    "events.drift_window": 20.0,
+}
+"""Values to change a setting to, where its schema alone does not say one that can be used."""
+
+
+def another(key: str, value: Any) -> Any:
+    """Return a value of a setting that is not the present one and can be used."""
+    schema = SETTINGS[key]
+    if key in OTHER:
+        return OTHER[key]
+    if "enum" in schema:
+        return next(choice for choice in schema["enum"] if choice != value)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1 if value + 1 <= schema.get("maximum", value + 1) else value / 2
+    raise AssertionError(f"{key} needs a value in OTHER")
+
+
+def changed(config: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the config with another value of one setting."""
+    config = copy.deepcopy(config)
+    *parents, last = key.replace(MIRROR, "mirrors.low.").split(".")
+    mapping = config
+    for parent in parents:
+        mapping = mapping[parent]
+    mapping[last] = another(key, mapping.get(last))
+    if last == "ratio":
+        del mapping["rate"]
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of one recording that is copied and one that is linked, after its run."""
+    study = write_copied_and_linked(tmp_path_factory.mktemp("finished"))
+    shutil.copy(study / "config" / "recordings.tsv", study / "config" / "other.tsv")
+    run = run_snakemake(study, by=OURS)
+    assert run.returncode == 0, run.stdout
+    return study
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished study, which is to be as good as the study itself."""
+    return Path(shutil.copytree(finished, tmp_path / "study"))
+
+
+class TestConfig:
+    def test_each_key_makes_again_what_the_page_says(self, finished: Path, tmp_path: Path) -> None:
+        """Real dry runs, one for each key, on copies of the study."""
+        config = yaml.safe_load((finished / "config" / "config.yaml").read_text())
+
+        def rules_after_change(key: str) -> set[str]:
+            copied = Path(shutil.copytree(finished, tmp_path / key.replace("<name>", "low")))
+            (copied / "config" / "config.yaml").write_text(yaml.safe_dump(changed(config, key)))
+            rules = {job.split()[0] for job in planned(copied)}
+            shutil.rmtree(copied)
+            return rules
+
+        with ThreadPoolExecutor(2) as executor:
+            found = dict(zip(SETTINGS, executor.map(rules_after_change, SETTINGS), strict=True))
+        assert set(RULES_OF) == set(SETTINGS)
+        assert found == {key: rules | {"run_config", "all"} for key, rules in RULES_OF.items()}
+
+    def test_the_run_writes_down_what_it_used(self, finished: Path) -> None:
+        text = (finished / "results" / "run_config.yaml").read_text()
+        used = yaml.safe_load(text)
+        assert used["config"] == yaml.safe_load((finished / "config" / "config.yaml").read_text())
+        assert [(line["recording"], line["files"]) for line in used["recordings"]] == [
+            ("copied", ["raw/a.tdms"]),
+            ("linked", ["raw/b.mat"]),
+        ]
+        assert len(used["recordings"]) == len(read_recordings(finished / "config" / "recordings.tsv"))
+        assert str(finished) not in text
+
+
+class TestStudyOfAnOlderVersion:
+    """A small study as version 0.1.0 finished it; the raw files of one of its recordings are gone."""
+
+    @pytest.fixture
+    def older(self, tmp_path: Path) -> Path:
+        with tarfile.open(DATA / "study_of_0.1.0.tar.xz") as archive:
+            archive.extractall(tmp_path, filter="data")
+        return tmp_path / "study"
+
+    def test_its_results_open_and_verify(self, older: Path, caplog: pytest.LogCaptureFixture) -> None:
+        results = older / "results" / "s1" / "a"
+        for file in ("copied/raw.h5", "linked/raw.h5", "gone/gone_low.h5"):
+            with open_recording(results / file) as recording:
+                assert (recording.data.shape[0], len(recording.pos_edge)) == (12, 2)
+        assert "a version that did not say of which recording it is" in caplog.text
+        findings = [found for name in ("copied", "linked") for found in verify_recording(results / name, ["low"])]
+        assert [found for found in findings if found.is_fault] == []
+        assert len([found for found in findings if "was made by an older version, before this" in found.text]) == 14
+
+    def test_all_that_is_made_again_is_told_before_it_begins(self, older: Path) -> None:
+        told = run_snakemake(older, "--dry-run", by=OURS).stdout.partition("Building DAG")[0]
+        assert "Results of 3 recordings are made again, as an older version of ecogpipe made them" in told
+        for step in ("ingest", "scan", "map_channels", "mask_channels", "extract_events", "mirror", "qc"):
+            assert re.search(rf"^  {step} of 3 recordings, [\d.]+ MB: \w+", told, re.MULTILINE), step
+        assert re.search(r"^  report, [\d.]+ MB: .*\n  In all 0.51\d* MB are written anew", told, re.MULTILINE)
+
+    def test_a_copy_whose_originals_are_gone_stays_and_is_named_at_every_run(self, older: Path) -> None:
+        (older / "raw" / "c.tdms").unlink()
+        mask = older / "config" / "masks" / "s1" / "a.tsv"
+        mask.parent.mkdir(parents=True)
+        mask.write_text("recording\twhat\twhich\tkeep\treason\n*\tchannel\t5\tdrop\tloose\n")
+        kept = older / "results" / "s1" / "a" / "gone" / "raw.h5"
+        before = kept.read_bytes()
+        first, second = (run_snakemake(older, by=OURS) for _ in range(2))
+        named = "results/s1/a/gone/raw.h5: was made by an older version, before this change: "
+        assert first.returncode == second.returncode == 0
+        assert "ingest of 2 recordings" in first.stdout
+        assert "scan of 3 recordings" in first.stdout
+        assert "Nothing to be done" in second.stdout
+        assert "are made again" not in second.stdout
+        for run in (first, second):
+            assert re.search(rf"{named}.*it stays as it is, since raw/c.tdms is gone: put", run.stdout)
+        assert (kept.read_bytes(), mask.read_text().count("loose")) == (before, 1)
+        assert "raw.h5 was made by an older version, before" in (older / "results" / "report.html").read_text()
+        texts = [found.text for found in verify_recording(kept.parent, ["low"]) if found.path == kept]
+        assert any("was made by an older version, before this change: " in text for text in texts)
+        with open_recording(kept) as recording:
+            assert not recording.channel_mask[5]
+
+
+def last_lines(study: Path) -> list[str]:
+    run = run_snakemake(study, by=OURS)
+    assert run.returncode != 0
+    return run.stdout.strip().splitlines()[-2:]
+
+
+def times(study: Path) -> dict[Path, int]:
+    """Return when each result of a recording was written."""
+    return {path: path.stat().st_mtime_ns for path in (study / "results" / "s1").rglob("*") if path.is_file()}
+
+
+class TestFilesThatAreGone:
+    """A disk that is not connected, or an original that was removed: no result is lost over it."""
+
+    def test_a_copy_is_worked_with_when_its_original_is_gone(self, study: Path) -> None:
+        before = times(study)
+        (study / "raw" / "a.tdms").unlink()
+        assert "Nothing to be done" in run_snakemake(study, by=OURS).stdout
+        table = study / "config" / "recordings.tsv"
+        table.write_text(re.sub(r"(?m)^(s1\ta\tcopied.*)$", r"\1sampling_rate: 1000", table.read_text()))
+        [heading, sentence] = last_lines(study)
+        assert "Everything is made but for what failed here" in heading
+        assert "raw/a.tdms of recording s1/a/copied does not exist" in sentence
+        assert '{}, not {"sampling_rate": 1000}: put the file back' in sentence
+        assert times(study) == before
+
+    def test_a_recording_that_is_linked_is_left_alone_and_named(self, study: Path) -> None:
+        before = times(study)
+        (study / "raw" / "b.mat").rename(study / "elsewhere.mat")
+        sentence = last_lines(study)[-1]
+        assert sentence == (
+            f"config/recordings.tsv: the file raw/b.mat of recording s1/a/linked does not exist below {study}; correct "
+            "the column files, or put the file there."
+        )
+        assert times(study) == before
+        (study / "elsewhere.mat").rename(study / "raw" / "b.mat")
+        assert planned(study) == {"report 1", "all 1"}
+
+    def test_a_matlab_file_that_was_still_multiplexed_is_a_copy(self, tmp_path: Path) -> None:
+        study = write_study(tmp_path, row("a", "lines", "raw/lines.mat"))
+        recording = SyntheticRecording(*SET_UP, rate=RATE, seconds=2, seed=3, n_bncs=2)
+        recording.write_mat73(study / "raw" / "lines.mat", layout="B")
+        run_snakemake(study, by=OURS)
+        made = study / "results" / "s1" / "a" / "lines"
+        raw, mirror = made / "raw.h5", next(made.glob("lines_*.h5"))
+        copied, digest = raw.stat().st_mtime_ns, digest_of(mirror)
+        assert planned(study) == set()
+        (study / "raw" / "lines.mat").unlink()
+        for _ in range(2):
+            assert run_snakemake(study, by=OURS).returncode == 0
+        assert planned(study) == set()
+        assert (raw.stat().st_mtime_ns, digest_of(mirror)) == (copied, digest)
+
+
+def digest_of(mirror: Path) -> str:
+    with h5py.File(mirror) as file:
+        return str(file.attrs["sha256"])

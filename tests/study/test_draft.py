@@ -1,0 +1,129 @@
+"""``ecogpipe init``: the beginning of a study, in which nothing is guessed and nothing overwritten."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ecogpipe.cli import main
+from ecogpipe.errors import SettingsError
+from ecogpipe.storage.tsv import read_tsv
+from ecogpipe.study.config import check_config
+from ecogpipe.study.draft import draft_recordings
+from ecogpipe.study.recordings import read_recordings
+
+
+def touch(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_a_new_study_has_a_config_that_can_be_used_an_empty_table_and_folders(tmp_path: Path) -> None:
+    assert main(["init", str(tmp_path / "study")]) == 0
+    config = tmp_path / "study" / "config"
+    check_config(yaml.safe_load((config / "config.yaml").read_text()), where="config.yaml")
+    assert "# Corners of the zero-phase band-pass" in (config / "config.yaml").read_text()
+    assert read_tsv(config / "recordings.tsv").rows == []
+    assert (config / "masks").is_dir()
+    with pytest.raises(SettingsError, match="the table holds no recordings"):
+        read_recordings(config / "recordings.tsv")
+
+
+def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    touch(tmp_path / "raw", "a.tdms")
+    (tmp_path / "config").mkdir()
+    mine = {tmp_path / "config" / name: f"my {name}" for name in ("config.yaml", "recordings.tsv", "README.md")}
+    for path, text in mine.items():
+        path.write_text(text)
+    assert main(["init", str(tmp_path)]) == 0
+    assert main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")]) == 1
+    assert "init overwrites nothing" in capsys.readouterr().err
+    assert {path: path.read_text() for path in mine} == mine
+
+
+def test_rows_come_from_the_files_parts_in_natural_order(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    long = [f"long_part{number}.tdms" for number in range(1, 11)]
+    touch(study / "raw" / "16011" / "2016-09-01_active", *long, "test_002.mat", "test_001.mat", ".hidden.mat", "x.txt")
+    touch(study / "results" / "s1", "raw.h5")
+    assert main(["init", str(study), "--raw", str(study)]) == 0
+    folder = "raw/16011/2016-09-01_active"
+    shutil.rmtree(study / "config")
+    assert main(["init", str(study), "--raw", str(study / "raw")]) == 0
+    rows = read_tsv(study / "config" / "recordings.tsv").rows
+    assert [(row["subject"], row["session"], row["recording"], row["files"]) for row in rows] == [
+        ("16011", "2016-09-01_active", "long", "; ".join(f"{folder}/{name}" for name in long)),
+        ("16011", "2016-09-01_active", "test_001", f"{folder}/test_001.mat"),
+        ("16011", "2016-09-01_active", "test_002", f"{folder}/test_002.mat"),
+    ]
+
+
+def test_what_the_names_do_not_tell_is_left_blank(tmp_path: Path) -> None:
+    raw = touch(tmp_path / "raw", "a_part1.tdms", "a_part3.tdms", "b.tdms", "b.mat", "my test.h5")
+    assert [(draft.recording, draft.files) for draft in draft_recordings(raw, tmp_path)] == [
+        ("a", ("raw/a_part1.tdms", "FILL_IN", "raw/a_part3.tdms")),
+        ("b_mat", ("raw/b.mat",)),
+        ("b_tdms", ("raw/b.tdms",)),
+        ("my_test", ("raw/my test.h5",)),
+    ]
+
+
+def test_a_blank_is_refused_by_its_name(tmp_path: Path) -> None:
+    touch(tmp_path / "raw" / "s1" / "day1", "a.tdms")
+    main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")])
+    table = tmp_path / "config" / "recordings.tsv"
+    with pytest.raises(SettingsError) as refusal:
+        read_recordings(table)
+    assert str(refusal.value) == (
+        f"{table}, row 1: daq holds FILL_IN, a blank that only you can fill. Name of the DAQ, e.g. '2t-as daq v2', or "
+        "'passthru' for channels that are on no known array."
+    )
+
+
+@pytest.mark.parametrize(("name", "words"), [("notes.txt", "holds no raw files"), ("a;b.tdms", "rename the file")])
+def test_files_that_cannot_become_rows(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        draft_recordings(touch(tmp_path, name), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "recordings"),
+    [
+        (("attempt1.mat", "attempt2.mat"), [1, 1]),
+        (("ecog_pt1.mat", "ecog_pt2.mat"), [1, 1]),
+        (("script12.mat",), [1]),
+        (("rec_part20160901.tdms",), [1]),
+        (("rec_split_1530.tdms",), [1]),
+        (("rec_part0.tdms", "rec_part1.tdms"), [2]),
+        (("rec_part1.tdms", "rec_part3.tdms"), [3]),
+        (("rec part 1.tdms", "rec part 2.tdms", "rec part 10.tdms"), [1, 1, 1]),
+        (tuple(f"rec_part{number}.tdms" for number in range(1, 12)), [11]),
+    ],
+)
+def test_files_are_parts_only_where_whole_words_and_numbers_from_the_first_on_say_so(
+    tmp_path: Path, files: tuple[str, ...], recordings: list[int]
+) -> None:
+    touch(tmp_path / "raw", *files)
+    assert [len(draft.files) for draft in draft_recordings(tmp_path / "raw", tmp_path)] == recordings
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("rec 1.mat", "rec_1.mat"),
+        ("day1/rec.tdms", "day2/rec.tdms"),
+        ("a/b/c/rec.tdms", "a/b/d/rec.tdms"),
+        ("Rec.mat", "rec.mat"),
+        ("é.mat", "è.mat"),
+        ("rec.mat", "rec.tdms", "x/rec.mat"),
+        ("-rec.mat", "...mat.mat"),
+    ],
+)
+def test_every_file_is_in_one_row_and_no_two_rows_have_one_name(tmp_path: Path, files: tuple[str, ...]) -> None:
+    touch(tmp_path / "raw", *files, "._rec.mat")
+    drafts = draft_recordings(tmp_path / "raw", tmp_path)
+    assert sorted(file for draft in drafts for file in draft.files) == sorted(f"raw/{file}" for file in files)
+    assert len({(d.subject, d.session, d.recording.casefold()) for d in drafts}) == len(files)
