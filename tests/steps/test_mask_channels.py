@@ -222,7 +222,7 @@ def test_what_is_no_scan_is_refused(tmp_path: Path, channels: Path) -> None:
     scan = write_scan(tmp_path)
     with h5py.File(scan, "a") as file:
         del file["channels/std"]
-    with pytest.raises(FormatError, match=r"scan\.h5: is not a scan"):
+    with pytest.raises(FormatError, match=r"scan\.h5: lacks the number 'std'"):
         mask_of(scan, channels)
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ecogpipe.errors import FormatError
-from ecogpipe.figures.page import DPI, read_page
+from ecogpipe.figures.page import DPI, FIGURES, read_page
 from ecogpipe.results.mask import read_mask, write_mask
 from ecogpipe.runtime.params import override
 from ecogpipe.steps.qc import page_of
@@ -287,4 +287,4 @@ def test_mirrors_of_slow_drifts_have_a_page(tmp_path, ratio, seconds):
     """Down to a sample in ten seconds."""
     settings = {"ratio": ratio, "bandpass": [None, None], "notches": [], "reference": "none"}
     done = finished_recording(tmp_path / "test_001", seconds=seconds, mirror=settings)
-    assert [figure.name for figure in read_page(draw_page(done))] == ["maps", "spectra", "traces", "triggers"]
+    assert [figure.name for figure in read_page(draw_page(done))] == [kind.name for kind in FIGURES]

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from ecogpipe.errors import EcogpipeError, SettingsError
-from ecogpipe.figures.page import read_page
+from ecogpipe.figures.page import FIGURES, read_page
 from ecogpipe.results.mask import read_mask, write_mask
 from ecogpipe.steps.report import report
 from finished_study import Faults, draw_page, finished_recording, interrupted_recording
@@ -76,7 +76,7 @@ def test_every_figure_is_in_the_page_with_its_caption(study, page):
     embedded = [base64.b64decode(picture.removeprefix("data:image/png;base64,")) for picture in page.pictures]
     figures = [figure for done in study.values() for figure in read_page(done.page)]
     assert embedded == [figure.png for figure in figures]
-    assert [figure.name for figure in figures] == ["maps", "spectra", "traces", "triggers"] * 2
+    assert [figure.name for figure in figures] == [kind.name for kind in FIGURES] * 2
     for figure in figures:
         assert figure.caption in page.text
 
@@ -182,7 +182,7 @@ def test_a_browser_shows_every_figure(browser, study, written, tmp_path):
     what = "--virtual-time-budget=10000", "--dump-dom", f"--screenshot={tmp_path / 'page.png'}"
     dom = look(browser, measured, tmp_path, *what)
     places = json.loads(html.unescape(re.search('data-places="([^"]*)"', dom)[1]))
-    assert len(places) == 4 * len(study)
+    assert len(places) == len(FIGURES) * len(study)
     with Image.open(tmp_path / "page.png") as screenshot:
         assert screenshot.size == (1400, 9000)
         for width, left, top, right, bottom, page_width in places:

@@ -123,7 +123,10 @@ def test_a_config_that_cannot_be_used(config: dict[str, Any], path: str, value: 
     assert sentence_of(check_config, config) == sentence
 
 
-def test_every_key_of_the_config_is_needed(config: dict[str, Any]) -> None:
+def test_every_key_of_the_config_is_needed_unless_the_schema_has_a_default(config: dict[str, Any]) -> None:
+    mirror = load_schema("config")["$defs"]["mirror"]["properties"]
+    optional = {("mirrors", "Fs1000", key) for key in mirror if key == "rate" or "default" in mirror[key]}
+
     def paths(mapping: dict[str, Any], prefix: tuple[str, ...] = ()) -> Any:
         for key, value in mapping.items():
             yield (*prefix, key)
@@ -131,7 +134,7 @@ def test_every_key_of_the_config_is_needed(config: dict[str, Any]) -> None:
                 yield from paths(value, (*prefix, key))
 
     for *parents, last in paths(config):
-        if (*parents, last) in {("mirrors", "Fs1000"), ("mirrors", "Fs1000", "rate")}:
+        if (*parents, last) in {("mirrors", "Fs1000"), *optional}:
             continue
         without = copy.deepcopy(config)
         mapping = without

@@ -74,12 +74,13 @@ class Page:
 class FigureKind:
     """A figure of quality pages: its name, its title in a report, how it is drawn, and how many colours it needs.
 
-    A figure of lines needs a few colours; None keeps all of them, as maps need.
+    A figure of lines needs a few colours; None keeps all of them, as maps need. It draws nothing, None, of a page that
+    holds nothing for it.
     """
 
     name: str
     title: str
-    draw: Callable[[Page], Figure]
+    draw: Callable[[Page], Figure | None]
     n_colours: int | None = None
 
 
@@ -96,7 +97,8 @@ class PageFigure:
 
 def qc_figures(page: Page) -> dict[str, Figure]:
     """Draw the figures of a quality page, by the names in `FIGURES`, without a pyplot window."""
-    return {kind.name: kind.draw(page) for kind in FIGURES}
+    drawn = {kind.name: kind.draw(page) for kind in FIGURES}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def save_page(page: Page, path: Path, texts: Mapping[str, str]) -> None:

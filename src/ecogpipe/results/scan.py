@@ -1,6 +1,6 @@
 """The scan of a recording, scan.h5: numbers of every channel, their correlation, and the BNC lines at the full rate."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -46,7 +46,7 @@ class Scan:
     sha256 : str
         Hash of all samples, as frames x channels in the dtype of the file, little-endian.
     numbers : dict of str to ndarray of float64
-        Each of `channel_statistics.NUMBERS` over all channels, in the units of the acquisition.
+        Those of `channel_statistics.NUMBERS` that it holds, over all channels, in the units of the acquisition.
     correlation : ndarray of float32
         Of the slow changes of the channels before the BNC lines with each other.
     n_changes : int
@@ -64,21 +64,30 @@ class Scan:
     counts_levels: bool
 
 
-def read_scan(path: Path) -> Scan:
+def read_scan(path: Path, needed: Collection[str] = ()) -> Scan:
     """Read a scan.
+
+    Parameters
+    ----------
+    path
+        scan.h5 of a recording.
+    needed
+        Names of numbers that it has to hold; those of an older version may lack some of `channel_statistics.NUMBERS`.
 
     Raises
     ------
     FormatError
-        If the file is missing or is not a scan.
+        If the file is missing, is not a scan, or lacks a number that is needed.
     """
     with open_hdf5(path) as file:
         try:
+            if missing := [name for name in needed if name not in file[_NUMBERS]]:
+                raise FormatError(f"{path}: lacks the number {missing[0]!r} of each channel; run scan again.")
             return Scan(
                 acquisition=read_acquisition(file),
                 n_samples=int(file.attrs["n_samples"]),
                 sha256=str(file.attrs[_SIGNAL]),
-                numbers={name: np.asarray(file[_NUMBERS][name][()], dtype=np.float64) for name in NUMBERS},
+                numbers=_numbers(file[_NUMBERS]),
                 correlation=file[_CORRELATION][()],
                 n_changes=int(file[_CORRELATION].attrs["n_changes"]),
                 counts_levels=BNC in file and file[BNC].dtype.kind in "iu",
@@ -218,6 +227,10 @@ class ScannedLines:
         chunk = self._buffer.chunks[1] if self._buffer.chunks else 1
         affordable = load_params().memory_limit // _WINDOW_SHARE // (n_copies * np.dtype(np.float64).itemsize)
         return max(1, affordable // chunk) * chunk
+
+
+def _numbers(group: h5py.Group) -> dict[str, Floats]:
+    return {name: np.asarray(group[name][()], dtype=np.float64) for name in NUMBERS if name in group}
 
 
 def _not_a_scan(path: Path) -> FormatError:

@@ -28,6 +28,21 @@ logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
+_NEEDED = (
+    "mean",
+    "std",
+    "min",
+    "max",
+    "drift",
+    "hf_rms",
+    "line50_rms",
+    "line60_rms",
+    "stuck_fraction",
+    "rail_fraction",
+    "n_nonfinite",
+)
+"""Numbers of each channel that the automatic rule and the summary of the diagnostic columns go by."""
+
 
 def mask_channels(
     scan: Path,
@@ -71,7 +86,7 @@ def mask_channels(
     """
     thresholds = check_thresholds(automatic)
     table = read_channels(channels)
-    scanned = read_scan(scan)
+    scanned = read_scan(scan, _NEEDED)
     if scanned.numbers["std"].size != len(table):
         raise MaskError(
             f"{scan}: has {scanned.numbers['std'].size} channels but {channels} has {len(table)}; "

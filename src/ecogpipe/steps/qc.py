@@ -67,7 +67,7 @@ def page_of(raw: Path, channels: Path, mask: Path, scan: Path, events: Path, mir
     """Return what `qc` draws from these files; it does not depend on the memory limit."""
     table, masked = read_channels(channels), read_mask(mask)
     _check_mask(masked, mask, table, channels)
-    found, scanned, facts = read_events(events), read_scan(scan), read_mirror_facts(mirror)
+    found, scanned, facts = read_events(events), read_scan(scan, ("n_nonfinite",)), read_mirror_facts(mirror)
     with open_raw(raw) as recording, open_raw(mirror) as made:
         return page_content(PageInputs(table, masked, found, scanned, facts, recording, made), title)
 

@@ -95,7 +95,7 @@ def report(
 def _summary(name: str, files: RecordingFiles, mirrors: Sequence[str], cost: Cost) -> RecordingSummary:
     """Read what the folder of a recording holds, as far as the report shows it."""
     table, mask = read_channels(files.channels), read_mask(files.mask)
-    scanned, events = read_scan(files.scan), read_events(files.events)
+    scanned, events = read_scan(files.scan, ("n_nonfinite",)), read_events(files.events)
     check_same_signal(*_results(files, mirrors))
     return RecordingSummary(
         name=name,
