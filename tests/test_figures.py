@@ -250,7 +250,7 @@ def test_a_page_gives_its_figures_back_with_their_captions(tmp_path):
 
 def test_a_picture_that_is_no_page_is_refused(tmp_path):
     Image.new("RGB", (10, 10)).save(tmp_path / "other.png")
-    with pytest.raises(FormatError, match="is no quality page"):
+    with pytest.raises(FormatError, match="is not a quality page"):
         read_page(tmp_path / "other.png")
     with pytest.raises(FormatError, match="none.png"):
         read_page(tmp_path / "none.png")

@@ -28,7 +28,7 @@ PAGE = (ROOT / "config" / "README.md").read_text()
 
 
 def leaves(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the dotted path and the schema of every setting that is no mapping of others."""
+    """Yield the dotted path and the schema of every setting that is not a mapping of others."""
     for key, value in schema["properties"].items():
         path = f"{prefix}{key}"
         if key == "mirrors":

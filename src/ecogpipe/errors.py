@@ -82,7 +82,7 @@ def error_number(error: OSError | RuntimeError) -> int | None:
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """Sentence that offers the known name nearest to `name`, or lists the known ones.
+    """Return a sentence that offers the known name nearest to `name`, or lists the known ones.
 
     Examples
     --------

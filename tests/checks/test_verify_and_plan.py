@@ -162,7 +162,7 @@ class TestVerify:
 
     def test_a_folder_that_is_no_study(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["verify", str(tmp_path)]) == 1
-        assert f"so {tmp_path} is no study; name the study folder" in capsys.readouterr().err
+        assert f"so {tmp_path} is not a study; name the study folder" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,7 @@ def source(tmp_path):
         ((..., ...), "only one Ellipsis"),
         (1.5, "must"),
         ([1.5], "must be integers"),
-        (True, "True and False are no indices"),
+        (True, "True and False are not indices"),
         ("data", "must"),
     ],
 )

@@ -197,7 +197,7 @@ def test_a_pitch_that_is_no_length_is_refused(pitch: object) -> None:
         ([12], (3, 4), "0 to 11"),
         ([-1], (3, 4), "site -1"),
         ([5, 5], (3, 4), "Channels 0 and 1 are both on site 5"),
-        ([1.5], (3, 4), "1.5 is no site"),
+        ([1.5], (3, 4), "1.5 is not a site"),
         ([True], (3, 4), "no site"),
         ([0], (0, 4), "at least 1"),
         ([0], (3,), "pair"),

@@ -242,7 +242,7 @@ class TestOrderAndLayout:
     def test_samples_of_a_multiplexed_file_that_are_no_whole_frame_are_left_out_and_said(self, write):
         header = read_header(write(recording(samples_of(61, n_channels=4))))
         assert header.n_samples == 30
-        assert "the last 1 samples are no whole frame" in notes_of(header)
+        assert "the last 1 samples do not fill a frame" in notes_of(header)
 
     def test_a_channel_count_that_fits_no_layout_is_refused_with_the_counts(self, write):
         with pytest.raises(FormatError, match="has 7 channels of samples, but 2 rows of 3 electrode and 1 BNC columns"):
@@ -395,7 +395,7 @@ class TestDamage:
             (segment([tdms_object("/'g'"), tdms_object("/'g'")]), "listed twice"),
             (segment([tdms_object("nonsense")]), "none of TDMS"),
             (segment([tdms_object(channel_path(0), b"\x00" * 4)]), "like before, but had none before"),
-            (segment([tdms_object("/'g'", plain_index("f8", 1))], bytes(8)), "is no channel, has data"),
+            (segment([tdms_object("/'g'", plain_index("f8", 1))], bytes(8)), "is not a channel, has data"),
         ],
     )
     def test_what_is_no_recording_is_refused_in_one_sentence(self, write, content, message):

@@ -120,11 +120,11 @@ class TestMultiplexed:
     def test_samples_that_are_no_whole_frame_are_left_out_and_said(self, save, kind):
         header = read_header(save(kind, LAB | {"data": LINES[:, :-1]}))
         assert header.acquisition.notes == [
-            "demultiplexed: 4 lines of 2 rows each; the last 1 samples are no whole frame and left out"
+            "demultiplexed: 4 lines of 2 rows each; the last 1 samples do not fill a frame and are left out"
         ]
         assert np.array_equal(channels_by_time(header), SIGNALS[:, :-1])
         averaged = read_header(save(kind, LAB | {"data": LINES[:, :-1]}), {"skip_seconds": 0})
-        assert "the last 3 samples are no whole frame and left out" in averaged.acquisition.notes[0]
+        assert "the last 3 samples do not fill a frame and are left out" in averaged.acquisition.notes[0]
 
     def test_less_than_a_frame_is_refused(self, save, kind):
         with pytest.raises(FormatError, match="1 samples per line are less than a frame of 2 rows"):
@@ -248,7 +248,7 @@ class TestVariable:
 
     def test_what_cannot_be_signals_is_refused(self, save, kind):
         for values in (SIGNALS.reshape(2, 4, 50), SIGNALS + 1j):
-            with pytest.raises(FormatError, match="data has shape|data is no array of real numbers"):
+            with pytest.raises(FormatError, match="data has shape|data is not an array of real numbers"):
                 channels_by_time(read_header(save(kind, LAB | {"data": values})))
 
     def test_no_samples_are_refused(self, save, kind):
@@ -342,7 +342,7 @@ class TestStrangeFiles:
         ids=["sparse", "cells", "struct", "logical", "complex", "char"],
     )
     def test_what_is_no_array_of_real_numbers_is_refused(self, save, data):
-        with pytest.raises(FormatError, match="v5.mat: data is no array of real numbers"):
+        with pytest.raises(FormatError, match="v5.mat: data is not an array of real numbers"):
             channels_by_time(read_header(save("v5", LAB | {"data": data})))
 
     @pytest.mark.parametrize("kind", ["complex", "bool", "empty", "broken link", "sparse", "ragged"])
@@ -360,7 +360,7 @@ class TestStrangeFiles:
                     "empty": h5py.Empty("f8"),
                     "broken link": h5py.ExternalLink("absent.h5", "/data"),
                 }[kind]
-        with pytest.raises(FormatError, match="data is no array of real numbers"):
+        with pytest.raises(FormatError, match="data is not an array of real numbers"):
             read_header(path)
 
 

@@ -128,7 +128,7 @@ def test_the_end_of_a_run_says_of_each_job_what_failed(tmp_path: Path) -> None:
         "two",
         "s1/a/r1 (ingest): raw/r1.tdms: is text.",
         f"s1/a/r2 (scan): KeyError: 'x'; this was not foreseen: please report it with {tmp_path}/s1/a/r2/scan.log.",
-        "s1/a/r3 (mirror_low): the job stopped without a word: it was killed, or needed more memory than it had; its "
+        "s1/a/r3 (mirror_low): the job ended without an error message: it was probably killed or out of memory; its "
         f"log is {tmp_path}/s1/a/r3/mirror_low.log.",
     ]
 

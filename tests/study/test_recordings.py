@@ -97,7 +97,7 @@ def test_order_of_columns_and_empty_cells_do_not_matter(tmp_path: Path) -> None:
         ({"overrides": "gain: 1; gain: 2"}, ", row 1: overrides declares 'gain' twice; keep one."),
         (
             {"overrides": "pitch_mm: [1"},
-            ", row 1: overrides.pitch_mm is '[1', which is no value in YAML; put quotes around the text.",
+            ", row 1: overrides.pitch_mm is '[1', which is not a value in YAML; put quotes around the text.",
         ),
         (
             {"bnc": "10"},
@@ -109,7 +109,7 @@ def test_order_of_columns_and_empty_cells_do_not_matter(tmp_path: Path) -> None:
         ),
         (
             {"bnc": "10:ttl_high:two"},
-            ", row 1: bnc holds '10:ttl_high:two', whose threshold 'two' is no number; give volts, as in "
+            ", row 1: bnc holds '10:ttl_high:two', whose threshold 'two' is not a number; give volts, as in "
             "10:ttl_high:1.5.",
         ),
         (

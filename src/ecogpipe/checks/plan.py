@@ -68,7 +68,7 @@ class RecordingPlan:
         return max(self.memory.values())
 
     def missing_bytes(self, folder: Path) -> int:
-        """Size of the outputs that are not in the folder yet."""
+        """Return the size of the outputs that are not in the folder yet."""
         return sum(size for name, size in self.outputs.items() if not (folder / name).exists())
 
 

@@ -57,7 +57,7 @@ class Finding:
 
 
 def verify_recording(folder: Path, mirrors: Sequence[str]) -> Iterator[Finding]:
-    """Check the results of a recording, and yield what is found; what is only good to know is no fault.
+    """Check the results of a recording, and yield what is found; what is only good to know is not a fault.
 
     Every sample is read: of the original files beside those of raw.h5, of raw.h5 by the scan that is made again, and
     of the mirrors.
@@ -188,7 +188,7 @@ def _check_scan(path: Path) -> Iterator[Finding]:
 
 
 def _differing(claimed: h5py.File, found: h5py.File) -> Iterator[str]:
-    """Names of what differs between two scans."""
+    """Yield the names of what differs between two scans."""
     names: set[str] = set()
     for file in (claimed, found):
         file.visititems(lambda name, item: names.add(name) if isinstance(item, h5py.Dataset) else None)
@@ -285,7 +285,7 @@ def _file_of(path: Path, described: Mapping[str, Any]) -> Path:
 
 
 def _is_unchanged(file: Path, described: Mapping[str, Any]) -> bool:
-    """Whether size and hash are those that were written down; large files have no hash, their samples have one."""
+    """Return whether size and hash are as written down; large files have no hash, their samples have one."""
     if file.stat().st_size != described["bytes"]:
         return False
     return "sha256" not in described or sha256_of_file(file) == described["sha256"]

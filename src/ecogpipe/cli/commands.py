@@ -48,7 +48,7 @@ def read_study(folder: Path, arguments: argparse.Namespace | None = None) -> Stu
     Raises
     ------
     EcogpipeError
-        If the folder is no study, or something in its config cannot be used.
+        If the folder is not a study, or something in its config cannot be used.
     """
     files, changes = ((), {}) if arguments is None else (arguments.configfile, _changes(arguments.config))
     config = read_config(folder, files, changes)

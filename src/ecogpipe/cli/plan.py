@@ -77,12 +77,12 @@ def _print_plans(study: Study, plans: Sequence[RecordingPlan], cores: int) -> No
 
 
 def _extent(study: Study) -> tuple[int, int]:
-    """How many recordings and mirrors of each there are."""
+    """Return how many recordings and mirrors of each there are."""
     return len(study.recordings), len(study.config["mirrors"])
 
 
 def _bytes_of_study(study: Study) -> dict[str, int]:
-    """Size of each output that is of no recording, by file name."""
+    """Return the size of each output that is of no recording, by file name."""
     return {
         RUN_CONFIG: costs.run_config_bytes(len(study.recordings)),
         REPORT: costs.report_bytes(*_extent(study)),
@@ -99,12 +99,12 @@ def _at_once(step: str, cores: int) -> int:
 
 
 def _scratch_at_once(plans: Sequence[RecordingPlan], cores: int) -> int:
-    """Scratch of the mirrors that run at the same time, the largest ones."""
+    """Return the scratch of the mirrors that run at the same time, the largest ones."""
     return sum(sorted((plan.scratch_bytes for plan in plans), reverse=True)[: _at_once("mirror", cores)])
 
 
 def _memory_at_once(study: Study, plans: Sequence[RecordingPlan], cores: int) -> int:
-    """Memory of as many jobs of a step as run at the same time, of the step that needs most."""
+    """Return the memory of as many jobs of a step as run at the same time, of the step that needs most."""
     needs = [costs.report_memory_bytes(*_extent(study))]
     for step in plans[0].memory:
         largest = sorted((plan.memory[step] for plan in plans), reverse=True)
@@ -113,7 +113,7 @@ def _memory_at_once(study: Study, plans: Sequence[RecordingPlan], cores: int) ->
 
 
 def _minutes(plans: Sequence[RecordingPlan], cores: int) -> float:
-    """Minutes of the whole study: the work over the cores, but no less than the longest recording."""
+    """Return the minutes of the whole study: the work over the cores, but no less than the longest recording."""
     work = sum(
         seconds * min(cores, costs.THREADS.get(step, 1)) for plan in plans for step, seconds in plan.seconds.items()
     )

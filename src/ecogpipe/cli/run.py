@@ -60,7 +60,7 @@ def run_snakemake(arguments: Sequence[str]) -> int:
     with hold_study(study) as held:
         status, interrupted = _wait_for([*command, *_ALWAYS], {**environment, MARK: held.run.mark})
         if status < 0:
-            # Its jobs may be at work still; as this is no end in order, the next run will find its name, and them.
+            # Its jobs may be at work still; as this is not an end in order, the next run will find its name, and them.
             raise EcogpipeError(f"{study}: the run was killed (signal {-status}); run again to go on.")
         if status and not interrupted:
             _print_failures(study, held.started)

@@ -77,7 +77,7 @@ class ArraySource(ElectrodeDataSource):
         return ArraySource(self.data_buffer, rows)
 
     def block_bytes(self, n_channels: int, n_samples: int) -> int:
-        """Bytes of a block of this shape."""
+        """Return the bytes of a block of this shape."""
         return n_channels * n_samples * self.dtype.itemsize
 
     def __getitem__(self, key: Any) -> Any:

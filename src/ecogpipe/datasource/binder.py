@@ -70,7 +70,7 @@ class BufferBinder(Buffer):
             buffer.close()
 
     def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
-        """Bytes that `read_into` allocates beside its result: those of its hungriest buffer, and a list's copy."""
+        """Return the bytes that `read_into` allocates beside its result: of its hungriest buffer, and a list's copy."""
         return max((self._transient_of(*part) for part in self._split(axes)), default=0)
 
     def read_into(self, axes: Sequence[KeptAxis], out: Array, in_threads: bool = True) -> None:

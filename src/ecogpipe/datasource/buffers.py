@@ -77,7 +77,7 @@ class Buffer(ABC):
 
     @abstractmethod
     def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
-        """Bytes that `read_into` allocates beside its result."""
+        """Return the bytes that `read_into` allocates beside its result."""
 
     @abstractmethod
     def close(self) -> None:
@@ -136,7 +136,7 @@ class HDF5Buffer(Buffer):
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype = dataset.dtype
         self._chunks: tuple[int, ...] | None = dataset.chunks
-        # HDF5 2.0 damages chunks packed by lzf when it packs them again, without a word.
+        # HDF5 2.0 damages chunks packed by lzf when it packs them again, and raises no error.
         self.writeable = dataset.file.mode == "r+" and dataset.compression != "lzf"
         self._last_pairs: tuple[object, object, list[tuple[Span, Span]]] = (None, None, [])
         self._reader = None if self.writeable else _fast_reader(dataset)
@@ -186,7 +186,7 @@ class HDF5Buffer(Buffer):
             self._remove()
 
     def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
-        """Bytes that `read_into` allocates beside its result: a piece of a window and what is picked from it."""
+        """Return the bytes that `read_into` allocates beside its result: a piece of a window, and what is picked."""
         if self._row_reader(axes[1]) is not None:
             return 0
         return max((self._pair_transient_bytes(*pair) for pair in self._span_pairs(axes)), default=0)
@@ -217,7 +217,7 @@ class HDF5Buffer(Buffer):
             self._dataset[slice(*rows.window), slice(*columns.window)] = raw
 
     def _row_reader(self, columns: KeptAxis) -> ContiguousReader | None:
-        """The reader that takes rows in any order straight to their places: of long rows, neighbouring columns."""
+        """Return the reader that takes rows in any order to their places: of long rows, neighbouring columns."""
         match self._reader, columns:
             case ContiguousReader(has_short_rows=False) as reader, range(step=1):
                 return reader
@@ -244,7 +244,7 @@ class HDF5Buffer(Buffer):
             ) from error
 
     def _pieces(self, axes: Sequence[KeptAxis]) -> Iterator[tuple[Span, Span]]:
-        """Windows that hold what `axes` select; cut along the longer axis unless they can be read in place."""
+        """Return windows that hold what `axes` select; cut along the longer axis unless they can be read in place."""
         for rows, columns in self._span_pairs(axes):
             if rows.is_whole and columns.is_whole:
                 yield rows, columns
@@ -254,7 +254,7 @@ class HDF5Buffer(Buffer):
                 yield from ((rows, part) for part in self._cut(axes, 1, columns.window, rows.length))
 
     def _span_pairs(self, axes: Sequence[KeptAxis]) -> list[tuple[Span, Span]]:
-        """Pairs of windows that hold what `axes` select; the last ones are kept, as a read is checked first."""
+        """Return pairs of windows that hold what `axes` select; the last ones are kept, as a read is checked first."""
         rows, columns = axes
         known_rows, known_columns, pairs = self._last_pairs
         if not (rows is known_rows and columns is known_columns):
@@ -278,7 +278,7 @@ class HDF5Buffer(Buffer):
                 yield span
 
     def _slabs(self, across: int) -> int:
-        """Length of a piece along the axis that it is cut along."""
+        """Return the length of a piece along the axis that it is cut along."""
         return max(1, load_params().memory_limit // _PIECE_SHARE // (across * self.dtype.itemsize))
 
     def _pair_transient_bytes(self, rows: Span, columns: Span) -> int:
@@ -290,17 +290,17 @@ class HDF5Buffer(Buffer):
         return 2 * piece * int(self.dtype.itemsize) + reading
 
     def _cache_bytes(self) -> int:
-        """Bytes that HDF5 keeps of chunks that it decodes itself."""
+        """Return the bytes that HDF5 keeps of chunks that it decodes itself."""
         decodes = self.chunks is not None and self._own_file is not None
         return chunk_cache_bytes() if decodes else 0
 
     def _usable_reader(self) -> ChunkReader | ContiguousReader | None:
-        """The reader past HDF5, unless it would inflate more than there is memory for."""
+        """Return the reader past HDF5, unless it would inflate more than there is memory for."""
         too_large = isinstance(self._reader, ChunkReader) and not self._reader.fits_memory()
         return None if too_large else self._reader
 
     def _hole(self, axis: int, axes: Sequence[KeptAxis]) -> int:
-        """Longest hole along an axis that is read over rather than skipped."""
+        """Return the longest hole along an axis that is read over rather than skipped."""
         if self.chunks:
             return self.chunks[axis]
         if axis == 1:

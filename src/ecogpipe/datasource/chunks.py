@@ -31,7 +31,7 @@ _GZIP, _SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
 
 
 def decodes(dataset: h5py.Dataset) -> bool:
-    """Whether `ChunkReader` can read the dataset: two axes of numbers in chunks, plain or gzip, shuffled or not."""
+    """Return whether `ChunkReader` can read the dataset: two axes of numbers in chunks, plain or gzip, or shuffled."""
     plist = dataset.id.get_create_plist()
     filters = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
     return (
@@ -64,11 +64,11 @@ class ChunkReader:
         self._lock = threading.Lock()
 
     def fits_memory(self) -> bool:
-        """Whether the chunks that are inflated at once fit into their share of the memory limit."""
+        """Return whether the chunks that are inflated at once fit into their share of the memory limit."""
         return self._inflating_bytes() <= load_params().memory_limit / _SHARE
 
     def transient_bytes(self, windows: tuple[Window, Window]) -> int:
-        """Bytes that reading a window takes beside its result: chunks being inflated, chunks kept for the next."""
+        """Return the bytes that reading a window takes beside its result: chunks being inflated, and kept ones."""
         lengths = zip(windows, self._chunk_shape, strict=True)
         n_chunks = [-(-stop // length) - start // length for (start, stop), length in lengths]
         at_border = sum(n_chunks) * self._chunk_bytes()
@@ -102,7 +102,7 @@ class ChunkReader:
             self._threads = None
 
     def _in_threads(self, workers: int) -> Each:
-        """The threads of the reader, kept from one window to the next."""
+        """Return the threads of the reader, kept from one window to the next."""
         with self._lock:
             if self._threads is None or self._threads.n != workers:
                 self._threads = Threads(workers, "decode")
@@ -128,7 +128,7 @@ class ChunkReader:
         return prod(self._chunk_shape) * int(self._dtype.itemsize)
 
     def _inflating_bytes(self) -> int:
-        """Bytes of a chunk for each worker: packed, inflated, and unshuffled where it was shuffled."""
+        """Return the bytes of a chunk for each worker: packed, inflated, and unshuffled where it was shuffled."""
         return load_params().workers * self._chunk_bytes() * (3 if self._shuffled else 2)
 
     def _read_in_place(self, offset: Offset, out: npt.NDArray[Any]) -> bool:

@@ -21,7 +21,7 @@ _GROUP_SHARE = 16
 
 
 def lies_in_one_piece(dataset: h5py.Dataset) -> bool:
-    """Whether `ContiguousReader` can read the dataset: two axes of numbers at one place of a plain file."""
+    """Return whether `ContiguousReader` can read the dataset: two axes of numbers at one place of a plain file."""
     return (
         dataset.ndim == 2
         and dataset.dtype.kind in "iuf"
@@ -62,7 +62,7 @@ class ContiguousReader:
                 self._fetch(row * self._n_columns + start, line)
 
     def transient_bytes(self, windows: tuple[Window, Window]) -> int:
-        """Bytes that reading a window takes beside its result: a group of rows, where rows are read whole."""
+        """Return the bytes that reading a window takes beside its result: a group of rows that are read whole."""
         return 0 if self._reads_in_place(windows) else self._group_rows() * self._n_columns * self._item_bytes
 
     def read(self, windows: tuple[Window, Window], out: npt.NDArray[Any]) -> None:

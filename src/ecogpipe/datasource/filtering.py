@@ -117,7 +117,7 @@ class _Scratched:
 
 
 def finishing_bytes() -> int:
-    """Bytes that a `StreamedFilter` holds while it finishes: blocks, and what is made of them to be written."""
+    """Return the bytes that a `StreamedFilter` holds while it finishes: blocks, and their copies to be written."""
     return round(1.5 * (2 + _BLOCKS_AHEAD) * _block_bytes())
 
 

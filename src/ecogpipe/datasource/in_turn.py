@@ -112,7 +112,7 @@ class PartBuffer(Buffer):
         raise ValueError(f"{self.filename}: is open for reading only; mirror the source to get a writeable copy.")
 
     def transient_bytes(self, axes: Sequence[KeptAxis]) -> int:
-        """Bytes that `read_into` allocates beside its result."""
+        """Return the bytes that `read_into` allocates beside its result."""
         with self._pool.opened(self._part) as buffer:
             return buffer.transient_bytes(axes)
 

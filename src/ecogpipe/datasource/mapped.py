@@ -176,7 +176,7 @@ class MappedSource(ElectrodeDataSource):
         return self.active_channels == list(range(self.n_file_rows))
 
     def __getattr__(self, name: str) -> "MappedSource":
-        # Only called for names that are no attribute yet: aligned arrays are opened when they are asked for.
+        # Only called for names that are not attributes yet: aligned arrays are opened when they are asked for.
         for spec in self.__dict__.get("_aligned", ()):
             if _aligned_name(spec) == name:
                 aligned = self._open_aligned(spec)
@@ -237,7 +237,7 @@ class MappedSource(ElectrodeDataSource):
         return double
 
     def block_bytes(self, n_channels: int, n_samples: int) -> int:
-        """Bytes that reading a block of this shape takes at its peak, result included."""
+        """Return the bytes that reading a block of this shape takes at its peak, result included."""
         block = (range(min(n_channels, len(self))), range(min(n_samples, self.n_samples)))
         return self._peak_bytes(self._buffer_axes(block))
 
@@ -288,7 +288,7 @@ class MappedSource(ElectrodeDataSource):
         )
 
     def _peak_bytes(self, buffer_axes: Sequence[AxisIndex]) -> int:
-        """Bytes held at once while a key of the buffer is read: raw numbers, pieces of windows, result."""
+        """Return the bytes held at once while a key of the buffer is read: raw numbers, pieces of windows, result."""
         n_values = count(buffer_axes[0]) * count(buffer_axes[1])
         raw = n_values * self.data_buffer.dtype.itemsize
         reading = self.data_buffer.transient_bytes([keep_axis(index) for index in buffer_axes])

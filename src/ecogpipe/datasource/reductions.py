@@ -43,7 +43,7 @@ def variance(
     ddof: int,
     keepdims: bool,
 ) -> Any:
-    """Variance by Chan's pairwise update of the sum of squared deviations, in float64.
+    """Return the variance by Chan's pairwise update of the sum of squared deviations, in float64.
 
     References
     ----------
@@ -62,7 +62,7 @@ def deviation(
     ddof: int,
     keepdims: bool,
 ) -> Any:
-    """Standard deviation: the root of the variance."""
+    """Return the standard deviation: the root of the variance."""
     spread = np.sqrt(variance(source, axis, np.float64, None, ddof, keepdims=False))
     return _finish(spread, _floating(source, dtype), axis, out, keepdims)
 
@@ -124,7 +124,7 @@ def _block_moments(block: Array, axis: int | None, squares: bool) -> tuple[int, 
 
 
 def _blocks(source: "ElectrodeDataSource") -> Iterator[Array]:
-    """Blocks that leave room for the float64 temporaries that are held beside them."""
+    """Return blocks that leave room for the float64 temporaries that are held beside them."""
     from ecogpipe.datasource.blocks import affordable
 
     n_channels = len(source)

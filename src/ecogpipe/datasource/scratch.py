@@ -1,4 +1,4 @@
-"""Signals on the scratch disk: blocks in a file without a name, gone when the process is, and names for other files."""
+"""Signals on the scratch disk: blocks in an unlinked temporary file, and names for other files."""
 
 import errno
 import os

@@ -153,7 +153,7 @@ def spans(index: range | IntArray, gap: int) -> list[Span]:
 
 
 def _ascending_spans(index: IntArray, windows: list[Window]) -> list[Span]:
-    """As `spans`; of a list in ascending order, each window holds a stretch, found without searching the whole."""
+    """Do as `spans`; of a list in ascending order, each window holds a stretch, found without searching the whole."""
     borders = np.searchsorted(index, [start for start, _ in windows]).tolist() + [len(index)]
     return [
         _ascending_span(index[low:high], window, low)
@@ -225,7 +225,7 @@ def _axis_index(part: Any, length: int, axis: int) -> AxisIndex:
     if isinstance(part, slice):
         return range(*part.indices(length))
     if isinstance(part, bool | np.bool_):
-        raise IndexError("True and False are no indices; give a mask with one value per channel or sample.")
+        raise IndexError("True and False are not indices; give a mask with one value per channel or sample.")
     try:
         return _checked_int(operator.index(part), length, axis)
     except TypeError:

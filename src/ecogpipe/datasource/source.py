@@ -85,7 +85,7 @@ class ElectrodeDataSource(ABC):
 
     @abstractmethod
     def block_bytes(self, n_channels: int, n_samples: int) -> int:
-        """Bytes that reading a block of this shape takes at its peak, result included."""
+        """Return the bytes that reading a block of this shape takes at its peak, result included."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -218,11 +218,11 @@ class ElectrodeDataSource(ABC):
     # -- reductions
 
     def min(self, axis: int | None = None, out: Array | None = None, keepdims: bool = False) -> Any:
-        """Minimum over an axis (0 channels, 1 time) or all; masked channels are left out."""
+        """Return the minimum over an axis (0 channels, 1 time) or all; masked channels are left out."""
         return reductions.extreme(self, np.minimum, axis, out, keepdims)
 
     def max(self, axis: int | None = None, out: Array | None = None, keepdims: bool = False) -> Any:
-        """Maximum over an axis (0 channels, 1 time) or all; masked channels are left out."""
+        """Return the maximum over an axis (0 channels, 1 time) or all; masked channels are left out."""
         return reductions.extreme(self, np.maximum, axis, out, keepdims)
 
     def sum(
@@ -253,7 +253,7 @@ class ElectrodeDataSource(ABC):
         ddof: int = 0,
         keepdims: bool = False,
     ) -> Any:
-        """Variance over an axis (0 channels, 1 time) or all; masked channels are left out."""
+        """Return the variance over an axis (0 channels, 1 time) or all; masked channels are left out."""
         return reductions.variance(self, axis, dtype, out, ddof, keepdims)
 
     def std(
@@ -264,7 +264,7 @@ class ElectrodeDataSource(ABC):
         ddof: int = 0,
         keepdims: bool = False,
     ) -> Any:
-        """Standard deviation over an axis (0 channels, 1 time) or all; masked channels are left out."""
+        """Return the standard deviation over an axis (0 channels, 1 time) or all; masked channels are left out."""
         return reductions.deviation(self, axis, dtype, out, ddof, keepdims)
 
     # -- new sources
@@ -424,7 +424,7 @@ def checked_mask(mask: npt.ArrayLike | None, n_electrodes: int) -> Mask:
     Raises
     ------
     MaskError
-        If it has another length, or values that are no bools.
+        If it has another length, or values that are not bools.
     """
     if mask is None:
         return np.ones(n_electrodes, dtype=bool)

@@ -1,4 +1,4 @@
-"""Going through a recording window by window, each one read and worked on by one thread while it is near its core."""
+"""Going through a recording window by window, each worked on by one thread while it is still in that core's cache."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -67,7 +67,7 @@ class ChannelTable:
     site_row, site_column : array of int
         Where the channel sits on the array; -1 where it carries no site.
     bnc_kind : array of str
-        'ttl_high', 'ttl_low' or 'analog'; '' where the channel is no BNC line.
+        'ttl_high', 'ttl_low' or 'analog'; '' where the channel is not a BNC line.
     header : dict
         What else the table on disk says of itself: wiring, overrides, provenance.
     """

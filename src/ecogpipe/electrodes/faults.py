@@ -91,7 +91,7 @@ def judge_sites(numbers: SiteNumbers, chan_map: ChannelMap, thresholds: Mapping[
 
     The *typical* value of a number is its median over the channels that change at all, or over those of them that
     do not sit at their extreme, whichever is lower: saturation of most sites does not make the others look dead.
-    Saturation of all sites at once is no fault of a site. Where the channels that look alive are not a majority, the
+    Saturation of all sites at once is not a fault of a site. Where the channels that look alive are not a majority, the
     median is theirs alone, and a note says so (`ecogpipe.electrodes.typical.find_typical_sites`). A channel is
 
     - *not finite* when more than `nonfinite_fraction` of its samples are;

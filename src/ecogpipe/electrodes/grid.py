@@ -34,7 +34,7 @@ def check_pitch(pitch: Any) -> Pitch | None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is one finite real number; True and False are none."""
+    """Return whether a value is one finite real number; True and False are none."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -45,7 +45,7 @@ def as_index(value: Any, meaning: str) -> int:
             raise TypeError
         return operator.index(value)
     except TypeError:
-        raise WiringError(f"{value!r} is no {meaning}; give a whole number.") from None
+        raise WiringError(f"{value!r} is not a {meaning}; give a whole number.") from None
 
 
 def _as_tuple(values: Any) -> tuple[Any, ...]:

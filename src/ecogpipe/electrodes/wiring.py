@@ -100,7 +100,7 @@ class Wiring:
         return channels[order], rows[order], columns[order]
 
     def fits(self, n_rows: int, n_columns: int) -> bool:
-        """Whether a recording of `n_rows` DAQ rows and `n_columns` DAQ columns can come from this set-up."""
+        """Return whether a recording of `n_rows` DAQ rows and `n_columns` DAQ columns can come from this set-up."""
         return (n_rows, n_columns) == (self.n_rows, self.acquisition_columns)
 
     def with_declared(self, declared: Mapping[str, Any]) -> "Wiring":
@@ -185,7 +185,7 @@ def passthru_wiring(
 
 
 def is_passthru(name: str) -> bool:
-    """Whether a name means 'passthru', without regard to case and spaces."""
+    """Return whether a name means 'passthru', without regard to case and spaces."""
     return _folded(name) == PASSTHRU
 
 

@@ -125,7 +125,7 @@ def read_page(path: Path) -> list[PageFigure]:
     Raises
     ------
     FormatError
-        If the file is missing or is no quality page.
+        If the file is missing or is not a quality page.
     """
     figures = []
     picture = _open_page(path)
@@ -144,7 +144,7 @@ def read_captions(path: Path) -> tuple[tuple[int, int], dict[str, str]]:
     Raises
     ------
     FormatError
-        If the file is missing or is no quality page.
+        If the file is missing or is not a quality page.
     """
     with _open_page(path) as picture:
         return picture.size, {place["name"]: place["caption"] for place in _places(picture, path)}
@@ -158,10 +158,10 @@ def _open_page(path: Path) -> Image.Image:
 
 
 def _places(picture: Image.Image, path: Path) -> list[dict[str, Any]]:
-    """Where the figures of a page are; a picture of our own says it before its pixels."""
+    """Return where the figures of a page are; a picture of our own says it before its pixels."""
     places: list[dict[str, Any]] = json.loads(picture.info.get(_FIGURES, "[]"))
     if not places:
-        raise FormatError(f"{path}: does not say which figures it holds, so it is no quality page; run qc again.")
+        raise FormatError(f"{path}: does not say which figures it holds, so it is not a quality page; run qc again.")
     return places
 
 

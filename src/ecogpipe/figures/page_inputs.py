@@ -66,7 +66,7 @@ class Signals:
         return values * self._to_microvolts
 
     def windows(self) -> list[slice]:
-        """Windows that are spread over the recording, without those that a gap lies in as far as there are others."""
+        """Return windows that are spread over the recording; none with a gap in it, as far as there are others."""
         length = max(_LEAST_WINDOW, round(_WINDOW_SECONDS * self.rate))
         spread = psd.spread_windows(self.n_samples, length, N_WINDOWS)
         whole = [

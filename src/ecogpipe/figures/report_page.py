@@ -232,7 +232,7 @@ def _short_line(column: int, events: EventsTable) -> str:
 
 
 def _remarks(result: RecordingSummary) -> list[str]:
-    """Everything that a person should know before using the recording."""
+    """Return everything that a person should know before using the recording."""
     overrides = wording.overrides_text(result.acquisition.overrides)
     by_hand = sum(origin == MANUAL for origin in result.mask.origins)
     remarks = [*result.acquisition.notes, *result.mask.notes, *wording.whole_lines_masked(result.mask)]

@@ -83,7 +83,7 @@ def band_text(band: Sequence[float | None]) -> str:
 
 
 def _has_power(spectrum: Spectrum) -> Bools:
-    """Frequencies that logarithmic axes can show."""
+    """Return frequencies that logarithmic axes can show."""
     shown: Bools = (spectrum.frequencies > 0) & (spectrum.median > 0)
     return shown
 

@@ -89,7 +89,7 @@ def draw_traces(ax: Axes, traces: Traces) -> None:
 
 
 def _trace_step(traces: Traces) -> float:
-    """Microvolts between neighbouring traces: the usual swing of those that are kept."""
+    """Return microvolts between neighbouring traces: the usual swing of those that are kept."""
     kept = traces.microvolts[traces.keep] if traces.keep.any() else traces.microvolts
     kept = kept[np.isfinite(kept).all(axis=1)] if kept.size else kept
     if not kept.size:

@@ -148,7 +148,7 @@ def joined_blocks(headers: Sequence[Header], block_length: int) -> Iterator[npt.
 def joined_acquisition(
     headers: Sequence[Header], segments: Sequence[Segment], grown: Sequence[str]
 ) -> canonical.Acquisition:
-    """How the recording was acquired: as its first file says, with the notes and the gaps of all."""
+    """Return how the recording was acquired: as its first file says, with the notes and the gaps of all."""
     first = headers[0].acquisition
     notes = list(first.notes)
     if len(headers) > 1:

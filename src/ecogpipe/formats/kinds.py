@@ -66,7 +66,7 @@ def sidecars_of(file: Path) -> list[Path]:
 
 
 def is_tdms_index(head: bytes) -> bool:
-    """Whether a file is the index of a TDMS file, without its samples."""
+    """Return whether a file is the index of a TDMS file, without its samples."""
     return head.startswith(_TDMS_INDEX)
 
 
@@ -79,7 +79,7 @@ def _is_matlab(path: Path, head: bytes) -> bool:
 
 
 def _is_matlab4(head: bytes) -> bool:
-    """Whether a matrix of Matlab 4 begins here: its type, rows, columns, whether it is complex, length of its name."""
+    """Return whether a matrix of Matlab 4 begins here: type, rows, columns, whether complex, length of its name."""
     if len(head) < _MATLAB4_HEADER.size:
         return False
     return any(_is_matlab4_header(head, order, of_order) for order, of_order in _MATLAB4_ORDERS.items())
@@ -98,7 +98,7 @@ def _is_matlab4_header(head: bytes, order: str, of_order: int) -> bool:
 
 
 def _is_hdf5(path: Path, head: bytes) -> bool:
-    """Whether HDF5's signature is where it may be: at 0, 512, 1024, 2048... bytes, after a user block."""
+    """Return whether HDF5's signature is where it may be: at 0, 512, 1024, 2048... bytes, after a user block."""
     size = path.stat().st_size
     with path.open("rb") as file:
         offset = 0

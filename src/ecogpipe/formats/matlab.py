@@ -154,7 +154,7 @@ class _MatlabVariables:
             return self._fields(struct)[field]
         values = np.asarray(self._call(scipy.io.loadmat, variable_names=[name])[name])
         if values.shape != self._kinds[name][0] or values.dtype.kind == "c":
-            raise FormatError(f"{self.path}: {name} is no array of real numbers; name another variable.")
+            raise FormatError(f"{self.path}: {name} is not an array of real numbers; name another variable.")
         return values.astype(self.dtype(name), copy=False)
 
     def info(self) -> dict[str, Any]:

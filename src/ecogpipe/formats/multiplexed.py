@@ -170,7 +170,7 @@ def _averaged(kind: str, lines: Lines, acquisition: Acquisition, declared: Mappi
 
 
 def _left_out(n_values: int) -> str:
-    return f"; the last {n_values} samples are no whole frame and left out" if n_values else ""
+    return f"; the last {n_values} samples do not fill a frame and are left out" if n_values else ""
 
 
 def _demultiplexed_blocks(lines: Lines, n_rows: int, n_samples: int, block_length: int) -> Iterator[npt.NDArray[Any]]:

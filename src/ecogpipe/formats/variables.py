@@ -140,7 +140,7 @@ def _choose(variables: Variables, shapes: Mapping[str, tuple[int, ...]], declare
     if name in shapes:
         raise FormatError(f"{path}: {name} has shape {_times(shapes[name])}, signals have two axes; {offer}")
     if name in variables.names():
-        raise FormatError(f"{path}: {name} is no array of real numbers; {offer}")
+        raise FormatError(f"{path}: {name} is not an array of real numbers; {offer}")
     hint = "" if declared is None else " " + nearest(name, shapes or variables.names() or ["nothing"])
     raise FormatError(f"{path}: has no variable {name!r}.{hint} {offer[0].upper()}{offer[1:]}")
 
@@ -155,7 +155,7 @@ def _offer(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def _is_signals(shape: tuple[int, ...]) -> bool:
-    """Whether an array has two axes, or no more than two that are longer than 1."""
+    """Return whether an array has two axes, or no more than two that are longer than 1."""
     return len(shape) in (1, 2) or (len(shape) > 2 and sum(length != 1 for length in shape) <= 2)
 
 
@@ -185,7 +185,7 @@ def _scalar(variables: Variables, name: str) -> Any:
 
 
 def _declared_rate(variables: Variables, declared: Mapping[str, Any]) -> Fraction | None:
-    """Frames per second from the variable that a person names."""
+    """Return frames per second from the variable that a person names."""
     for key in ("rate_variable", "interval_variable"):
         name = declared.get(key)
         if name is not None:
@@ -194,7 +194,7 @@ def _declared_rate(variables: Variables, declared: Mapping[str, Any]) -> Fractio
                 raise FormatError(f"{variables.path}: has no variable {name!r} of numbers. {nearest(name, shapes)}")
             value = number(variables.path, name, _scalar(variables, name))
             if value <= 0:
-                raise FormatError(f"{variables.path}: {name} is {value:g}, which is no {key.partition('_')[0]}.")
+                raise FormatError(f"{variables.path}: {name} is {value:g}, which is not a {key.partition('_')[0]}.")
             if key == "rate_variable":
                 return exact_rate(value)
             return rate_of_interval(value, declared["sampling_interval_unit"])

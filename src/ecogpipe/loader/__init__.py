@@ -1,4 +1,4 @@
-"""What a person at a prompt calls: recordings and mirrors opened with their map, mask and triggers."""
+"""Loading for interactive use: recordings and mirrors opened with their map, mask and triggers."""
 
 from ecogpipe.loader.active import ActiveLoader
 from ecogpipe.loader.dataset import Dataset

@@ -176,7 +176,7 @@ class ActiveLoader:
         )
 
     def _positions(self) -> list[int]:
-        """Positions of the chosen channels among the electrode channels."""
+        """Return positions of the chosen channels among the electrode channels."""
         electrodes = self._channels.electrode_channels.tolist()
         if self._load_channels is None:
             return list(range(len(electrodes)))

@@ -119,7 +119,7 @@ class MirrorEngine:
         )
 
     def _taps(self) -> list[Array]:
-        """One filter for all rows, or one for each multiplexer slot that also takes off its time within the frame."""
+        """Return one filter for all rows, or one for each multiplexer slot that takes off its time within the frame."""
         n_rows = self._recording.acquisition.n_rows
         if not self._settings.correct_skew:
             return [decimation_fir(self._ratio)]
@@ -165,7 +165,7 @@ class MirrorEngine:
             yield batch
 
     def _pass_on(self, batch: Sequence["_Low"]) -> None:
-        """Write the rows that are no electrodes, and filter the electrodes."""
+        """Write the rows that are not electrodes, and filter the electrodes."""
         self._write_lines(batch)
         for stretch, group in groupby((piece for low in batch for piece in low.pieces), attrgetter("stretch")):
             pieces = list(group)
@@ -214,7 +214,7 @@ class MirrorEngine:
         return self._in_units(copies.astype(np.float64, copy=False), first_row).astype(np.float32)
 
     def _raw_kind(self, column: int) -> BncKind:
-        """The kind of a line in raw numbers: a negative slope turns its pulses over."""
+        """Return the kind of a line in raw numbers: a negative slope turns its pulses over."""
         kind = self._table.bnc_kinds[column]
         return kind if self._recording.acquisition.slope > 0 else _TURNED_OVER[kind]
 

@@ -50,7 +50,7 @@ class MirrorSettings:
         SettingsError
             If a name or a choice is unknown, or not exactly one of rate and ratio is given.
         FilterError
-            If the band-pass is no pair.
+            If the band-pass is not a pair.
         """
         _check_names(values)
         given = {name: value for name, value in values.items() if value is not None}
@@ -64,7 +64,7 @@ class MirrorSettings:
         return self.ratio if self.ratio is not None else ratio_to(rate, self.rate or 0.0)
 
     def settling_samples(self, new_rate: Fraction) -> int:
-        """Samples from each end in which the padding still shows by more than 1 %.
+        """Return samples from each end in which the padding still shows by more than 1 %.
 
         Raises
         ------

@@ -35,7 +35,7 @@ def read_channels(path: Path) -> ChannelTable:
     Raises
     ------
     FormatError
-        If the file is missing or is no channel table.
+        If the file is missing or is not a channel table.
     """
     table = read_tsv(path)
     missing = [name for name in _HEADER if name not in table.header]

@@ -76,7 +76,7 @@ def read_mask(path: Path) -> MaskTable:
     Raises
     ------
     FormatError
-        If the file is missing or is no channel mask.
+        If the file is missing or is not a channel mask.
     """
     table = read_tsv(path)
     missing = [name for name in _HEADER if name not in table.header]

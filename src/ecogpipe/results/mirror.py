@@ -69,7 +69,7 @@ class Mirror:
 
 
 def is_mirror(file: h5py.File) -> bool:
-    """Whether a canonical file is a mirror, not the recording itself."""
+    """Return whether a canonical file is a mirror, not the recording itself."""
     return canonical.ELECTRODE_CHANNELS in file
 
 

@@ -197,7 +197,7 @@ def memory_limit(step: str, job_bytes: float) -> int:
 
 
 def _held_bytes(step: str, facts: Facts) -> int:
-    """What a step holds beside its program."""
+    """Return what a step holds beside its program."""
     if step == "ingest":
         if facts.storage == "linked":
             return _BLOCKS_OF_LINES_BYTES if facts.is_guess else 10 * MB
@@ -209,7 +209,7 @@ def _held_bytes(step: str, facts: Facts) -> int:
 
 
 def _held_by_mirror(facts: Facts, ratio: int) -> int:
-    """What the mirror holds beside its program; samples of which nobody knows how long they are count as short."""
+    """Return the bytes that the mirror holds beside its program; samples of unknown length count as short."""
     item_bytes = _COUNT_BYTES if facts.is_guess and facts.storage == "copied" else facts.item_bytes
     in_float64 = 0 if item_bytes == _FLOAT64 else _FLOAT64
     of_sample = 2 * item_bytes + in_float64 + _AT_NEW_RATE * _FLOAT64 / ratio

@@ -78,7 +78,7 @@ def _sentences(log: Path, logs: Path) -> list[str]:
         return errors
     if not lines:
         return [f"the job did not begin{_refusal(log, logs)}."]
-    return [f"the job stopped without a word: it was killed, or needed more memory than it had; its log is {log}."]
+    return [f"the job ended without an error message: it was probably killed or out of memory; its log is {log}."]
 
 
 def _refusal(log: Path, logs: Path) -> str:

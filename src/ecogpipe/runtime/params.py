@@ -78,7 +78,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
 
 
 class _Overrides(dict[str, Any]):
-    """Overridden settings; a name that is no setting is refused when it is set."""
+    """Overridden settings; a name that is not a setting is refused when it is set."""
 
     def __setitem__(self, name: str, value: Any) -> None:
         known = [setting.name for setting in fields(Params)]

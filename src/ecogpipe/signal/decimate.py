@@ -153,7 +153,7 @@ class Decimation:
         return self._filter(self._tiles(_in_order(padded, order), stop_tile - first_tile))[:, :n_outputs]
 
     def _n_tiles(self, n_arrived: int) -> int:
-        """Tiles whose samples, reflected ones included, are known when so many samples are."""
+        """Return tiles whose samples, reflected ones included, are known when so many samples are."""
         if n_arrived == self._n_samples:
             return -(-self._n_outputs // TILE_OUTPUTS)
         return max(0, (n_arrived + self._half - self._reach - self._first) // self._hop + 1)
@@ -285,7 +285,7 @@ def _multiply(tiles: Array, outputs: Array, band: Array, ratio: int, n_taps: int
 
 
 def _multiply_finite(tiles: Array, outputs: Array, band: Array, ratio: int, n_taps: int) -> None:
-    """As `_multiply`, but a sample that is not finite reaches only the outputs whose taps cover it."""
+    """Do as `_multiply`, but a sample that is not finite reaches only the outputs whose taps cover it."""
     firsts = np.arange(TILE_OUTPUTS) * ratio
     for tile, output in zip(tiles, outputs, strict=True):
         bad, clean = ~np.isfinite(tile), tile.copy(order="K")

@@ -132,7 +132,7 @@ class RestLevelFinder:
 
 
 def _median_copy(volts: Volts) -> Volts:
-    """The middle one of the finite copies in every frame; NaN where there is none."""
+    """Return the middle one of the finite copies in every frame; NaN where there is none."""
     ordered = np.sort(np.where(np.isfinite(volts), volts, np.nan), axis=0)
     n_finite = np.isfinite(ordered).sum(axis=0)
     middle: Volts = ordered[np.maximum(n_finite - 1, 0) // 2, np.arange(volts.shape[1])]
@@ -149,7 +149,7 @@ class ChangeFinder:
 
     A line is active in a frame in which any of its copies is beyond the threshold: above it, or below it for a line
     that is active low. Copies that are not finite say nothing; a frame without a finite copy stays in the state before.
-    The state of the first frame that says something is no change.
+    The state of the first frame that says something is not a change.
 
     Examples
     --------
@@ -200,7 +200,7 @@ class ChangeFinder:
         return held
 
     def _fine(self, beyond: Bools, line: Bools, changes: Counts) -> Counts:
-        """First copy in the new state: the first beyond in its frame, or the one after the last beyond before it."""
+        """Return the first copy in the new state: the first one beyond, or the one after the last beyond before it."""
         n_copies = len(beyond)
         none_before = np.zeros(n_copies, np.bool_) if self._last_copies is None else self._last_copies
         former = np.concatenate([none_before[:, None], beyond[:, :-1]], axis=1)[:, changes]

@@ -145,13 +145,13 @@ def design_fir(settings: FilterSettings, rate: float | Fraction) -> Array:
 
 
 def padding_length(sos: Array) -> int:
-    """Samples of odd padding that `scipy.signal.sosfiltfilt` uses for these sections."""
+    """Return samples of odd padding that `scipy.signal.sosfiltfilt` uses for these sections."""
     at_origin = min((sos[:, 2] == 0).sum(), (sos[:, 5] == 0).sum())
     return 3 * (2 * len(sos) + 1 - int(at_origin))
 
 
 def settling_samples(sos: Array, phase: Phase = "zero") -> int:
-    """Samples from each end after which less than 1 % of the impulse response of the passes is still to come."""
+    """Return samples from each end after which less than 1 % of the impulse response of the passes is still to come."""
     length = int(np.ceil(np.log(1e-6) / np.log(min(_largest_pole(sos), 1 - 1e-7)))) + 1
     response = signal.sosfilt(sos, np.eye(1, length)[0])
     passed = np.abs(signal.sosfilt(sos, response[::-1])[::-1] if phase == "zero" else response)

@@ -58,7 +58,7 @@ def _railed(at_extreme: Bools, run_before: Counts) -> Counts:
 
 
 def _trailing_run(at_extreme: Bools, run_before: Counts) -> Counts:
-    """Length of the run at the end of each row, which goes on before the block where the whole row is one."""
+    """Return the length of the run at the end of each row, which goes on before the block if the row is all run."""
     from_end = ~at_extreme[:, ::-1]
     run: Counts = np.where(from_end.any(axis=1), from_end.argmax(axis=1), at_extreme.shape[1] + run_before)
     return run.clip(max=RAIL_RUN)

@@ -1,1 +1,1 @@
-"""The steps of the road, one public function each: what a rule of the workflow calls."""
+"""The steps of the workflow, one public function each, and `process_recording`, which calls them in order."""

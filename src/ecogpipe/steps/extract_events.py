@@ -163,7 +163,7 @@ def _declared_thresholds(
 
 
 def _ratio(name: str, mirror: Mapping[str, float], rate: Fraction) -> int | None:
-    """Frames to one sample of a mirror; None where its rate cannot be reached, which its own step refuses."""
+    """Return frames to one sample of a mirror; None where its rate cannot be reached, which its own step refuses."""
     if "ratio" in mirror:
         return int(mirror["ratio"])
     try:
@@ -201,7 +201,7 @@ class _Windows:
             yield volts if self._rest is None else volts - self._rest.between(start, start + volts.shape[1])
 
     def extremes(self) -> tuple[float, float]:
-        """Lowest and highest finite sample, in volts; NaN where there is none."""
+        """Return the lowest and highest finite sample, in volts; NaN where there is none."""
         if self._rest is None:
             return self._scanned.extremes(self._channels)
         lowest, highest = np.nan, np.nan
@@ -306,7 +306,7 @@ def _kept(changes: lines.Changes, facts: dict[str, Any], wanted: _Wanted, scanne
     if n_close:
         notes.append(f"{n_close} pulses within {wanted.minimum_interval:g} s of the one before left out")
     if kept.begins_active:
-        notes.append("the recording begins with the line active, which is no edge")
+        notes.append("the recording begins with the line active, which is not an edge")
     counts = {"edges_left_out_by_debounce": n_short, "pulses_left_out_by_minimum_interval": n_close}
     return _Line(
         kept, facts | counts | {"begins_active": kept.begins_active, "note": "; ".join(notes)}, restless or bool(doubt)

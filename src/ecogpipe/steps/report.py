@@ -66,7 +66,7 @@ def report(
     SettingsError
         If there is no recording.
     FormatError
-        If a result is missing or is no result of ours.
+        If a result is missing or is not a result of ours.
     """
     if not folders:
         raise SettingsError("A report needs at least one recording; name the folders of their results.")

@@ -121,7 +121,7 @@ def _batches(recording: RawRecording) -> Iterator[list[Samples]]:
     n_at_once = max(1, min(_BATCH_BYTES, most) // fixed_bytes)
 
     def held(n_samples: int) -> int:
-        """Bytes of a block, the next one, and a batch."""
+        """Return the bytes of a block, the next one, and a batch."""
         return 2 * source.block_bytes(n_channels, n_samples) + n_at_once * fixed_bytes
 
     length = affordable(source.n_samples, held, at_once=1)

@@ -207,7 +207,7 @@ def link_parts(file: h5py.File, parts: Sequence[Part], folder: Path) -> None:
 
 
 def signal_parts(file: h5py.File) -> list[Part]:
-    """Where the signals of a canonical file are: in linked files, in order, or in the file itself."""
+    """Return where the signals of a canonical file are: in linked files, in order, or in the file itself."""
     time_first = file.attrs["orientation"] == TIME_BY_CHANNELS
     here = Path(file.filename)
     if PARTS not in file:

@@ -1,6 +1,6 @@
 """What HDF5 stores of a dataset, and where: its type, the filters of its chunks, and the files that hold its samples.
 
-HDF5 itself fills in what is not there, without a word: here it is looked for.
+HDF5 itself reads missing samples as the fill value, and raises no error: here they are looked for.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ _DEEPEST = 8
 
 
 def is_as_in_memory(dataset: h5py.Dataset) -> bool:
-    """Whether the bytes of the dataset are those of an array of its dtype: type, size, order, precision and offset."""
+    """Return whether the bytes of the dataset are those of an array: type, size, order, precision and offset."""
     # Long doubles of NumPy know no byte order.
     is_known = dataset.dtype.kind in "iuf" and dataset.dtype.itemsize <= _LONGEST_NUMBER
     return is_known and bool(dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype)))

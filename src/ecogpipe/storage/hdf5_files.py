@@ -67,5 +67,5 @@ def _why_not_opened(error: OSError) -> str:
 
 
 def chunk_cache_bytes() -> int:
-    """Room for the chunks that one window after the other touches."""
+    """Return the room for the chunks that one window after the other touches."""
     return load_params().memory_limit // _CACHE_SHARE

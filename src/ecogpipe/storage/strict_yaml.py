@@ -82,7 +82,7 @@ def load_value(text: str, where: str) -> Any:
     except SettingsError as error:
         if "is not YAML" not in str(error):
             raise
-        raise SettingsError(f"{where} is {text!r}, which is no value in YAML; put quotes around the text.") from None
+        raise SettingsError(f"{where} is {text!r}, which is not a value in YAML; put quotes around the text.") from None
 
 
 def read_yaml(path: Path) -> Any:

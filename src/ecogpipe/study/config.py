@@ -35,12 +35,12 @@ _TYPE_NAMES = {
 
 
 def workflow_folder() -> Path:
-    """Folder of the Snakefile: beside ``src`` in a checkout, inside the package where installed from a wheel."""
+    """Return the folder of the Snakefile: beside ``src`` in a checkout, inside the package of a wheel."""
     return _shipped("workflow")
 
 
 def config_folder() -> Path:
-    """Folder of the example study's config, found like `workflow_folder`."""
+    """Return the folder of the example study's config, found like `workflow_folder`."""
     return _shipped("config")
 
 
@@ -79,7 +79,7 @@ def read_config(study: Path, files: Sequence[Path] = (), changes: Mapping[str, A
     """
     own = study / "config" / "config.yaml"
     if not own.is_file() and not files:
-        raise SettingsError(f"{own}: there is no such file, so {study} is no study; name the study folder.")
+        raise SettingsError(f"{own}: there is no such file, so {study} is not a study; name the study folder.")
     config: dict[str, Any] = {}
     paths = [*([own] if own.is_file() else []), *files]
     for path in paths:
@@ -136,7 +136,7 @@ def check_config(config: Mapping[str, Any], where: str) -> None:
 
 
 def uses_mask(settings: Mapping[str, Any]) -> bool:
-    """Whether the signals of a mirror with these settings depend on the mask."""
+    """Return whether the signals of a mirror with these settings depend on the mask."""
     return settings.get("reference", "none") != "none" or settings.get("masked") == "nan"
 
 
@@ -171,7 +171,7 @@ def _check(value: Mapping[str, Any], schema: str, where: str) -> None:
 
 
 def _most_telling_first(error: Mistake) -> tuple[bool, str]:
-    """An unknown key explains a missing one, so it comes first."""
+    """Put an unknown key before a missing one, which it explains."""
     return error.validator != "additionalProperties", error.json_path
 
 

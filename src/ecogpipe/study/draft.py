@@ -31,7 +31,7 @@ class Draft:
     files: tuple[str, ...]
 
     def cells(self) -> tuple[str, ...]:
-        """The cells of the row, in the order of `COLUMNS`."""
+        """Return the cells of the row, in the order of `COLUMNS`."""
         known = {
             "subject": self.subject,
             "session": self.session,
@@ -69,7 +69,7 @@ def draft_recordings(raw: Path, study: Path) -> list[Draft]:
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """Key that sorts names as a person would: by their numbers where they have some.
+    """Return a key that sorts names as a person would: by their numbers where they have some.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def _raw_files(raw: Path, study: Path) -> Iterator[Path]:
 
 
 def _any_hidden(names: Iterable[str]) -> bool:
-    """Whether a file or a folder above it is hidden, as macOS's ``._name``; names of several dots are no such."""
+    """Return whether a file or a folder above it is hidden, as macOS's ``._name``, but not ``..``."""
     return any(name.startswith(".") and not name.startswith("..") for name in names)
 
 
@@ -112,7 +112,7 @@ def _recordings(files: Sequence[Path]) -> list[tuple[str, dict[int, Path] | Path
 
 
 def _are_parts(numbers: Sequence[int]) -> bool:
-    """Whether numbers count parts from 0 or 1 on, of which fewer are missing than there are: not dates or times of day.
+    """Return whether numbers count parts from 0 or 1 on, fewer missing than there: not dates or times of day.
 
     Examples
     --------

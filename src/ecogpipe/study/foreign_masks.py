@@ -16,7 +16,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _NPY = b"\x93NUMPY"
 _MATLAB_CLASS = "MATLAB_class"
 _LARGEST = 1_000_000
-"""Elements; what is larger is no mask, and is left in the file."""
+"""Elements; what is larger is not a mask, and is left in the file."""
 
 _MATLAB_NUMBERS = ("double", "single", "logical", "int8", "uint8", "int16", "uint16", "int32", "uint32")
 

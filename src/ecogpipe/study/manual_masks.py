@@ -64,7 +64,7 @@ def read_manual_mask(
         If a row names what is not on the array, or says neither keep nor drop, or drops without a reason, or if the
         array of a file fits the recording in no way or in more than one.
     FormatError
-        If the file is missing or is no table.
+        If the file is missing or is not a table.
     """
     decisions: list[Decision] = []
     for place, cells in _rows(path):
@@ -271,7 +271,7 @@ def _marked(
 
 
 def _readings(values: npt.NDArray[Any], channels: ChannelTable) -> list[npt.NDArray[np.bool_]]:
-    """Return every way to take an array as one bool per electrode channel; none where it is no mask of them."""
+    """Return every way to take an array as one bool per electrode channel; none where it is not a mask of them."""
     shapes = {channels.grid, (len(channels.electrode_channels),), (len(channels),)}
     in_line = values.reshape(-1) if values.ndim <= 2 and max(values.shape, default=0) == values.size else None
     if not {values.shape, () if in_line is None else in_line.shape} & shapes or not np.isin(values, (0, 1)).all():

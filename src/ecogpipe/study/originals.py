@@ -52,7 +52,7 @@ def find_future(recordings: Iterable[Recording]) -> dict[Path, str]:
 
 @cache
 def is_hdf5(file: str) -> bool:
-    """Whether a file can be read, and is HDF5."""
+    """Return whether a file can be read, and is HDF5."""
     try:
         return bool(h5py.is_hdf5(file))
     except OSError:

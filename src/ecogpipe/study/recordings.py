@@ -274,7 +274,7 @@ def _parse_volts(text: str, line: str, where: str) -> float:
         volts = math.nan
     if not math.isfinite(volts):
         raise SettingsError(
-            f"{where}: bnc holds {line!r}, whose threshold {text!r} is no number; give volts, as in 10:ttl_high:1.5."
+            f"{where}: bnc holds {line!r}, whose threshold {text!r} is not a number; give volts, as in 10:ttl_high:1.5."
         )
     return volts
 

@@ -166,7 +166,7 @@ class SyntheticRecording:
         self.trigger_samples, self.trigger_ends = self._pulses.first_frames, self._pulses.end_frames
 
     def block(self, start: int, stop: int) -> npt.NDArray[np.float64]:
-        """Volts at the DAQ of every channel in frames [start, stop), (channels, time), the same bits for any blocks.
+        """Return volts at the DAQ in frames [start, stop), (channels, time), the same bits for any blocks.
 
         Raises
         ------
@@ -243,7 +243,7 @@ class SyntheticRecording:
         return volts
 
     def _site_volts(self, frames: npt.NDArray[np.int64], noise: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Volts of every site; `noise` has unit variance and is used up."""
+        """Return volts of every site; `noise` has unit variance and is used up."""
         times = frames + self._slots[:, None] / self.n_rows
         turns = 2 * np.pi / self.n_samples * times
         microvolts = _SITE_NOISE_MICROVOLTS * noise

@@ -55,7 +55,7 @@ class Pulses:
     n_rows: int
 
     def high(self, frames: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Whether the line is high, (n_rows, frames)."""
+        """Return whether the line is high, (n_rows, frames)."""
         times = 2 * (frames * self.n_rows + np.arange(self.n_rows)[:, None])
         begun = np.searchsorted(self.starts, times)
         over = np.searchsorted(self.ends, times)

@@ -115,7 +115,7 @@ def _choose_group(index: TdmsIndex, declared: str | None) -> str:
 
 
 def says_acquisition(properties: Mapping[str, Any]) -> bool:
-    """Whether properties say how the lab's array was read."""
+    """Return whether properties say how the lab's array was read."""
     return "nrRows" in properties and "SamplingRate" in properties
 
 

@@ -214,7 +214,7 @@ class _Walk:
             if len(split_path(item.path)) == 2:
                 listed[item.path] = self._update_channel(item)
             elif item.raw_index is not None or item.as_before:
-                raise FormatError(f"{item.path}, which is no channel, has data")
+                raise FormatError(f"{item.path}, which is not a channel, has data")
         self._objects = list(listed.items())
         layout = Layout.of([(path, self._raw_index(path)) for path, has_data in self._objects if has_data], flags)
         if layout not in self._known_layouts:

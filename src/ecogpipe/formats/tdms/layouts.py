@@ -80,7 +80,7 @@ class Layout:
         return 0, 0
 
     def cut(self, n_bytes: int) -> "Layout":
-        """Layout of a chunk that ends after `n_bytes`: frames and channels that are not there any more are missing."""
+        """Return the layout of a chunk that ends after `n_bytes`, without the frames and channels beyond."""
         if self._has_text():
             return replace(self, entries=(), chunk_bytes=n_bytes)
         entries = tuple(
@@ -90,7 +90,7 @@ class Layout:
         return replace(self, entries=entries, chunk_bytes=n_bytes)
 
     def shrunk(self, n_bytes: int) -> "Layout":
-        """Layout of a chunk that was written with `n_bytes` only: every channel is shorter by the same share."""
+        """Return the layout of a chunk that was written with `n_bytes` only: channels are shorter by the same share."""
         if not self.sequential or self._has_text():
             return self.cut(n_bytes)
         lengths = [entry.n_values * n_bytes // self.chunk_bytes for entry in self.entries]
@@ -102,7 +102,7 @@ class Layout:
         return replace(self, entries=entries, chunk_bytes=n_bytes)
 
     def _has_text(self) -> bool:
-        """Whether values differ in size, so that no part of a chunk can be told from its length."""
+        """Return whether values differ in size, so that no part of a chunk can be told from its length."""
         return any(entry.step == 0 and entry.n_values for entry in self.entries)
 
 
@@ -142,7 +142,7 @@ class Run:
         return zip(self.layout.entries, firsts, strict=True)
 
     def continues_at(self, position: int, firsts: tuple[int, ...]) -> bool:
-        """Whether a chunk at `position`, with `firsts` values before it, is one more of the even row."""
+        """Return whether a chunk at `position`, with `firsts` values before it, is one more of the even row."""
         if self.n_chunks > 1 and position - self.last_chunk != self.stride:
             return False
         return all(

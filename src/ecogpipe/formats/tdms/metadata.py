@@ -198,7 +198,7 @@ class _Cursor:
 
 
 def _iso_time(seconds: int, fraction: int) -> str:
-    """Write seconds and 2^-64 fractions since 1904, UTC, as ISO 8601; '' where they are no time of this calendar."""
+    """Write seconds and 2^-64 fractions since 1904, UTC, as ISO 8601; '' where they are not a time of this calendar."""
     try:
         moment = _EPOCH + timedelta(seconds=seconds, microseconds=fraction * 1_000_000 >> 64)
     except OverflowError:

@@ -114,7 +114,7 @@ def _pieces(runs: Iterable[Run], rows: dict[str, int]) -> Iterator[_Piece]:
 def _remembered(
     known: dict[int, list[_Bundle]], layout: Layout, entries: list[Entry], rows: dict[str, int]
 ) -> list[_Bundle]:
-    """Bundles of all chosen channels of a layout, made once however many runs have it."""
+    """Return bundles of all chosen channels of a layout, made once however many runs have it."""
     if id(layout) not in known:
         known[id(layout)] = _bundles(entries, rows)
     return known[id(layout)]
