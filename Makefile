@@ -12,8 +12,8 @@ SHELL := /bin/bash
 .PHONY: demo test slurm lint bench clean
 
 BIN := .venv/bin
-SUITS = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
-PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+SUITS = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(SUITS)' 2>/dev/null && echo $$python && break; done)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -39,7 +39,7 @@ clean:
 	rm -rf .venv demo bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
-	@$(if $(PYTHON),,echo "No Python 3.11 or newer with venv was found; install one (Debian, Ubuntu: apt install python3-venv)," \
+	@$(if $(PYTHON),,echo "No Python 3.11, 3.12 or 3.13 with venv was found; install one (Debian, Ubuntu: apt install python3-venv)," \
 		"or name it: make PYTHON=/path/to/python3" >&2; exit 1)
 	$(PYTHON) -m venv .venv
 

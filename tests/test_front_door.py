@@ -115,8 +115,20 @@ class TestCommands:
             shutil.copy(ROOT / name, tmp_path)
         run = subprocess.run(["make", "PYTHON=", "demo"], cwd=tmp_path, capture_output=True, text=True)
         assert run.returncode != 0
-        assert "No Python 3.11 or newer with venv was found" in run.stderr
+        assert "No Python 3.11, 3.12 or 3.13 with venv was found" in run.stderr
         assert not (tmp_path / ".venv").exists()
+
+
+class TestPythons:
+    def test_the_same_ones_are_stated_searched_for_and_tested(self) -> None:
+        stated = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text())
+        searched = re.findall(
+            r"python(3\.\d+)", (ROOT / "Makefile").read_text().partition("PYTHON ?=")[2].partition("done")[0]
+        )
+        tested = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["test"]["strategy"]
+        assert set(stated) == set(searched) == set(tested["matrix"]["python"])
+        readme = (ROOT / "README.md").read_text()
+        assert f"With Python {', '.join(stated[:-1])} or {stated[-1]}" in readme
 
 
 class TestConstraints:
