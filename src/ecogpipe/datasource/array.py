@@ -20,7 +20,7 @@ class ArraySource(ElectrodeDataSource):
     electrode_channels
         Rows of `data` that carry the electrode channels; None for all rows.
     channel_mask
-        One bool per electrode channel; None for all True.
+        One bool per electrode channel, True where it is kept; None for all True.
     aligned_arrays
         Arrays on the same time axis, by the name of the attribute that they become.
     """

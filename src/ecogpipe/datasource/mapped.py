@@ -39,7 +39,7 @@ class MappedSource(ElectrodeDataSource):
     electrode_channels
         Rows of the buffer that carry the electrode channels; None for all rows.
     channel_mask
-        One bool per electrode channel; None for all True.
+        One bool per electrode channel, True where it is kept; None for all True.
     aligned_arrays
         Names of datasets beside the signals, or (name, rows) for rows of the signals themselves. Each becomes an
         attribute ``source.<name>``, a source of its own of (rows, time), in the numbers of the file.

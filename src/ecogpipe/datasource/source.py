@@ -122,7 +122,7 @@ class ElectrodeDataSource(ABC):
 
     @property
     def binary_channel_mask(self) -> Mask:
-        """The channel mask: one bool per electrode channel, a copy."""
+        """The channel mask: one bool per electrode channel, True where it is kept; a copy."""
         return self._mask.copy()
 
     def set_channel_mask(self, mask: npt.ArrayLike | None) -> None:
@@ -131,7 +131,8 @@ class ElectrodeDataSource(ABC):
         Parameters
         ----------
         mask
-            One bool per electrode channel, False for a channel that is not to be used; None activates all.
+            One bool per electrode channel, True where it is kept (NumPy's masked arrays and MNE's ``bads`` are the
+            other way round); None activates all.
 
         Raises
         ------

@@ -153,8 +153,8 @@ class ChannelMap(Sequence[int]):
         Parameters
         ----------
         selection
-            A mask (one bool per channel), a list of channel indices (in the order wanted), a grid (one bool per
-            site), or another map of the same geometry, all of whose sites have a channel here.
+            A mask (one bool per channel, True where it is kept), a list of channel indices (in the order wanted), a
+            grid (one bool per site), or another map of the same geometry, all of whose sites have a channel here.
 
         Raises
         ------

@@ -36,7 +36,8 @@ class Dataset:
     ratio : int
         Samples of the recording to one sample of `data`.
     channel_mask : ndarray of bool
-        The stored mask, one bool per electrode channel. It is not applied until ``set_channel_mask`` is told to.
+        The stored mask, one bool per electrode channel, True where it is kept (MNE's ``bads`` and NumPy's masked arrays
+        are the other way round). It is not applied until it is handed to ``set_channel_mask``.
     mask_reasons : tuple of str
         Why a channel is masked, one text per electrode channel; empty where the mask's table is not at hand.
     bnc : MappedSource
@@ -110,7 +111,7 @@ class Dataset:
         return seconds_of(self.events.fine_rising[self.trigger], self.rate * self.ratio * self.events.n_rows)
 
     def set_channel_mask(self, mask: npt.ArrayLike | None) -> None:
-        """Choose the active channels of `data` and `chan_map` at once; None activates all.
+        """Choose the active channels of `data` and `chan_map` at once: those where the mask is True; None for all.
 
         Examples
         --------

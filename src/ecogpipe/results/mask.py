@@ -26,7 +26,7 @@ class MaskTable:
     channel, site_row, site_column : array of int
         Which channel, and where it sits.
     keep : array of bool
-        False: not to be used.
+        True where the channel is kept, False where it is not to be used.
     reasons : tuple of str
         Why a channel is dropped, or kept by hand; '' where there is nothing to say.
     origins : tuple of str
