@@ -198,7 +198,7 @@ def test_a_pitch_that_is_no_length_is_refused(pitch: object) -> None:
         ([-1], (3, 4), "site -1"),
         ([5, 5], (3, 4), "Channels 0 and 1 are both on site 5"),
         ([1.5], (3, 4), "1.5 is not a site"),
-        ([True], (3, 4), "no site"),
+        ([True], (3, 4), "is not a site"),
         ([0], (0, 4), "at least 1"),
         ([0], (3,), "pair"),
         ([0], (3.0, 4), "whole number"),
