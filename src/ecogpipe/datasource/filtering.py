@@ -1,6 +1,6 @@
 """Filtering what is too long for memory: blocks in, blocks out, in between on the scratch disk."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
@@ -19,7 +19,7 @@ from ecogpipe.runtime.threads import Threads, ahead
 from ecogpipe.signal.decimate import Decimator, LineKind, decimate_line
 from ecogpipe.signal.filters import Phase
 from ecogpipe.signal.rates import decimated_length
-from ecogpipe.signal.stream import Gap, GapFinder, SosPasses, bridge, restore
+from ecogpipe.signal.stream import Gap, GapFinder, SosPasses, restore
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -44,8 +44,8 @@ class StreamedFilter:
     """
 
     def __init__(self, sos: Array | None, write: Callable[[int, Array], None], phase: Phase = "zero") -> None:
-        self._write, self._finder = write, GapFinder()
-        self._scratched = None if sos is None else _Scratched(sos, phase)
+        self._write, self._finder, self._frames = write, GapFinder(), ScratchFrames()
+        self._passes = None if sos is None else SosPasses(self._frames, sos, phase)
         self._n_samples = 0
 
     def push(self, block: Array) -> None:
@@ -53,19 +53,20 @@ class StreamedFilter:
         if not block.shape[1]:
             return
         self._finder.push(block)
-        if self._scratched is None:
+        if self._passes is None:
             self._write(self._n_samples, block)
         else:
-            self._scratched.push(block, self._finder.has_found)
+            self._passes.push(block, waits=self._finder.has_found)
         self._n_samples += block.shape[1]
 
     def finish(self) -> None:
         """Write the rest; runs that were not finite are bridged for the filter, then NaN."""
         gaps = self._finder.finish()
-        if self._scratched is None or not self._n_samples:
+        if self._passes is None or not self._n_samples:
             return
+        length = max(1, _block_bytes() * len(self._frames) // self._frames.n_bytes)
         with ThreadPoolExecutor(load_params().workers, thread_name_prefix="write") as pool:
-            writes = (partial(self._restore_and_write, gaps, *block) for block in self._scratched.finished(gaps))
+            writes = (partial(self._restore_and_write, gaps, *block) for block in self._passes.finish(length, gaps))
             for _ in ahead(pool, writes, _BLOCKS_AHEAD):
                 pass
 
@@ -76,8 +77,7 @@ class StreamedFilter:
 
     def close(self) -> None:
         """Give the scratch disk back."""
-        if self._scratched is not None:
-            self._scratched.close()
+        self._frames.close()
 
     def __enter__(self) -> Self:
         return self
@@ -88,32 +88,6 @@ class StreamedFilter:
     def _restore_and_write(self, gaps: Sequence[Gap], first: int, block: Array) -> None:
         restore(block, first, gaps)
         self._write(first, block)
-
-
-class _Scratched:
-    """Signals that go through the sections, on the scratch disk from the one pass to the other."""
-
-    def __init__(self, sos: Array, phase: Phase) -> None:
-        self._frames = ScratchFrames()
-        self._passes = SosPasses(self._frames, sos, phase)
-
-    def push(self, block: Array, waits: bool) -> None:
-        """Take the next samples, which may wait until their gaps are bridged."""
-        self._passes.push(block, waits)
-
-    def finished(self, gaps: Sequence[Gap]) -> Iterator[tuple[int, Array]]:
-        """Yield the first sample of each finished block, and the block."""
-        length = max(1, _block_bytes() * len(self._frames) // self._frames.n_bytes)
-        first_gap = min((gap.start for gap in gaps), default=len(self._frames))
-        for first in range(first_gap, len(self._frames), length):
-            block = self._frames.read(first, min(first + length, len(self._frames)))
-            bridge(block, first, gaps)
-            self._frames.replace(first, block)
-        yield from self._passes.finish(length)
-
-    def close(self) -> None:
-        """Give the scratch disk back."""
-        self._frames.close()
 
 
 def finishing_bytes() -> int:

@@ -148,8 +148,10 @@ class SosPasses:
             self._begin(block)
         self._store.append(self._forward(block))
 
-    def finish(self, length: int) -> Iterator[tuple[int, Array]]:
+    def finish(self, length: int, gaps: Sequence[Gap] = ()) -> Iterator[tuple[int, Array]]:
         """Yield finished blocks of so many samples, and where they begin; with zero phase, the last one comes first.
+
+        Samples that waited are repaired first: the gaps among them are bridged.
 
         Raises
         ------
@@ -162,6 +164,7 @@ class SosPasses:
                 f"The recording has {n_samples} samples at the new rate; this filter needs more than "
                 f"{self._padding} of them for its padding; use a longer recording, a lower order, or no filter."
             )
+        self._repair(gaps, length)
         if not self._n_passed:
             self._begin(self._store.read(0, self._padding + 1))
         for start, stop in _stretches(self._n_passed, n_samples, length):
@@ -170,6 +173,13 @@ class SosPasses:
             yield from self._backward(length)
         else:
             yield from ((start, self._store.read(start, stop)) for start, stop in _stretches(0, n_samples, length))
+
+    def _repair(self, gaps: Sequence[Gap], length: int) -> None:
+        first_gap = min((gap.start for gap in gaps), default=len(self._store))
+        for start, stop in _stretches(first_gap, len(self._store), length):
+            block = self._store.read(start, stop)
+            bridge(block, start, gaps)
+            self._store.replace(start, block)
 
     def _begin(self, first: Array) -> None:
         """Pass the padding that precedes the first sample, if there is one."""
