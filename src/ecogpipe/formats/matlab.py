@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
+import scipy
 
 from ecogpipe.errors import EcogpipeError, FormatError, MemoryBlowOutError, first_line
 from ecogpipe.formats.header import Header

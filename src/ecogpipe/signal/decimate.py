@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from numpy.lib.stride_tricks import as_strided
-from scipy import signal
 
 from ecogpipe.errors import RateError
 from ecogpipe.runtime.threads import Each, one_by_one
@@ -49,7 +49,7 @@ def decimation_fir(ratio: int) -> Array:
         raise RateError(f"A ratio of {ratio} does not lower a rate; give an integer of 1 or more.")
     if ratio == 1:
         return np.ones(1)
-    taps = signal.firwin(_n_taps(ratio), 1 / ratio, window=("kaiser", _beta()))
+    taps = scipy.signal.firwin(_n_taps(ratio), 1 / ratio, window=("kaiser", _beta()))
     return np.asarray(taps / taps.sum(), dtype=np.float64)
 
 
@@ -73,11 +73,11 @@ def skewed_fir(ratio: int, delay: float) -> Array:
 
 
 def _n_taps(ratio: int) -> int:
-    return int(signal.kaiserord(_STOP_BAND_DB, _TRANSITION / ratio)[0]) | 1
+    return int(scipy.signal.kaiserord(_STOP_BAND_DB, _TRANSITION / ratio)[0]) | 1
 
 
 def _beta() -> float:
-    return float(signal.kaiser_beta(_STOP_BAND_DB))
+    return float(scipy.signal.kaiser_beta(_STOP_BAND_DB))
 
 
 class Decimation:

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal
+import scipy
 
 from ecogpipe.errors import FilterError
 
@@ -139,8 +139,8 @@ def design_fir(settings: FilterSettings, rate: float | Fraction) -> Array:
             f"The transition of a FIR is {width} Hz wide; give a width that fits between 0 and the Nyquist frequency "
             f"of {nyquist:g} Hz, centred on the corners."
         )
-    n_taps, beta = signal.kaiserord(_FIR_STOP_BAND_DB, width / nyquist)
-    taps = signal.firwin(n_taps | 1, corners, window=("kaiser", beta), pass_zero=_kind(settings), fs=2 * nyquist)
+    n_taps, beta = scipy.signal.kaiserord(_FIR_STOP_BAND_DB, width / nyquist)
+    taps = scipy.signal.firwin(n_taps | 1, corners, window=("kaiser", beta), pass_zero=_kind(settings), fs=2 * nyquist)
     return np.asarray(taps, dtype=np.float64)
 
 
@@ -153,8 +153,8 @@ def padding_length(sos: Array) -> int:
 def settling_samples(sos: Array, phase: Phase = "zero") -> int:
     """Return samples from each end after which less than 1 % of the impulse response of the passes is still to come."""
     length = int(np.ceil(np.log(1e-6) / np.log(min(_largest_pole(sos), 1 - 1e-7)))) + 1
-    response = signal.sosfilt(sos, np.eye(1, length)[0])
-    passed = np.abs(signal.sosfilt(sos, response[::-1])[::-1] if phase == "zero" else response)
+    response = scipy.signal.sosfilt(sos, np.eye(1, length)[0])
+    passed = np.abs(scipy.signal.sosfilt(sos, response[::-1])[::-1] if phase == "zero" else response)
     left = np.cumsum(passed[::-1])[::-1]
     return int(np.argmax(left < _SETTLED * left[0]))
 
@@ -166,7 +166,7 @@ def _butterworth(settings: FilterSettings, nyquist: float) -> Array:
     if not corners:
         return np.empty((0, 6))
     wanted = corners if len(corners) > 1 else corners[0]
-    return np.asarray(signal.butter(settings.order, wanted, _kind(settings), output="sos"))
+    return np.asarray(scipy.signal.butter(settings.order, wanted, _kind(settings), output="sos"))
 
 
 def _checked_corners(settings: FilterSettings, nyquist: float) -> list[float]:
@@ -198,7 +198,7 @@ def _notch(frequency: float, width: float, nyquist: float) -> Array:
         raise FilterError(
             f"The notch at {frequency:g} Hz cannot be {width:g} Hz wide; give a width below its frequency."
         )
-    b, a = signal.iirnotch(frequency, frequency / width, fs=2 * nyquist)
+    b, a = scipy.signal.iirnotch(frequency, frequency / width, fs=2 * nyquist)
     return np.concatenate([b, a])[None, :]
 
 

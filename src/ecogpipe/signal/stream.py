@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal
+import scipy
 
 from ecogpipe.errors import FilterError
 from ecogpipe.signal.filters import Phase, padding_length
@@ -216,7 +216,7 @@ class _Pass:
 
     def start_at(self, first: Array) -> None:
         """Begin in the steady state of the first sample of each channel, (channels, 1)."""
-        self._state = np.ascontiguousarray(signal.sosfilt_zi(self._sos)[:, :, None] * first[:, 0])
+        self._state = np.ascontiguousarray(scipy.signal.sosfilt_zi(self._sos)[:, :, None] * first[:, 0])
 
     def push(self, block: Array, backwards: bool = False) -> Array:
         """Filter the next samples, (channels, time), in place if they lie frame after frame.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal
+import scipy
 
 Samples = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -51,7 +51,7 @@ def density(window: Samples, rate: float, segment: int) -> tuple[Floats, Floats]
     segment
         Samples of each of the half-overlapping Hann-tapered segments.
     """
-    frequencies, power = signal.welch(window, fs=rate, nperseg=min(segment, window.shape[1]), axis=-1)
+    frequencies, power = scipy.signal.welch(window, fs=rate, nperseg=min(segment, window.shape[1]), axis=-1)
     return np.asarray(frequencies, np.float64), np.asarray(power, np.float64)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-import scipy.io
+import scipy
 
 from ecogpipe.errors import EcogpipeError, FormatError, first_line
 

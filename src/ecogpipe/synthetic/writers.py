@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import h5py
 import numpy as np
 import numpy.typing as npt
-import scipy.io
+import scipy
 from nptdms import ChannelObject, GroupObject, RootObject, TdmsWriter
 
 from ecogpipe.errors import SettingsError
