@@ -127,6 +127,9 @@ class TestPythons:
         )
         tested = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]["test"]["strategy"]
         assert set(stated) == set(searched) == set(tested["matrix"]["python"])
+        bounds = re.search(r"\((3), (\d+)\) <= .* <= \((3), (\d+)\)", (ROOT / "Makefile").read_text())
+        assert bounds is not None
+        assert [f"{bounds[1]}.{bounds[2]}", f"{bounds[3]}.{bounds[4]}"] == [stated[0], stated[-1]]
         readme = (ROOT / "README.md").read_text()
         assert f"With Python {', '.join(stated[:-1])} or {stated[-1]}" in readme
 

@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ecogpipe.runtime.moved import keep_old_places
+
 if TYPE_CHECKING:
     from ecogpipe.datasource.array import ArraySource
     from ecogpipe.datasource.binder import BufferBinder
@@ -81,6 +83,9 @@ _HOMES = {
 }
 """The module of each public name. A name is imported when it is first asked for, as all of them together take seconds,
 which every job and every start of the workflow would pay."""
+
+
+keep_old_places()
 
 
 def __getattr__(name: str) -> Any:

@@ -44,6 +44,11 @@ def config_folder() -> Path:
     return _shipped("config")
 
 
+def shipped_config() -> dict[str, Any]:
+    """Return the settings that a study begins with: those of the config that is shipped."""
+    return read_config_file(config_folder() / "config.yaml")
+
+
 def load_schema(name: str) -> dict[str, Any]:
     """Return the schema `name` ('config' or 'recordings'), with the ranges that the code knows."""
     text = (workflow_folder() / "schemas" / f"{name}.schema.yaml").read_text(encoding="utf-8")
