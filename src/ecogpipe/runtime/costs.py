@@ -24,9 +24,9 @@ _PROGRAM = {
     "missing_files": 95 * MB,
     "ingest": 70 * MB,
     "map_channels": 95 * MB,
-    "mask_channels": 180 * MB,
-    "extract_events": 225 * MB,
-    "scan": 150 * MB,
+    "mask_channels": 100 * MB,
+    "extract_events": 120 * MB,
+    "scan": 75 * MB,
     "mirror": 225 * MB,
     "qc": 350 * MB,
     "report": 190 * MB,
@@ -202,7 +202,8 @@ def _held_bytes(step: str, facts: Facts) -> int:
         if facts.storage == "linked":
             return _BLOCKS_OF_LINES_BYTES if facts.is_guess else 10 * MB
         loaded = _LOADED_COPIES * max(facts.signal_bytes, facts.loaded_bytes) if facts.storage == "loaded" else 0
-        return round(50 * MB + min(50 * MB, facts.file_bytes / 100) + loaded)
+        blocks = min(75 * MB, 20 * MB + 0.6 * facts.file_bytes)
+        return round(blocks + min(50 * MB, facts.file_bytes / 100) + loaded)
     if step == "scan":
         return round(min(_MOST_SIGNALS, 30 * MB + 1.3 * facts.signal_bytes))
     return 0
