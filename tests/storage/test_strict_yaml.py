@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ecogpipe.errors import SettingsError
@@ -63,6 +63,18 @@ def test_further_files_and_single_changes_go_on_top(tmp_path: Path) -> None:
     assert config["mirrors"] == yaml.safe_load(CONFIG)["mirrors"]
 
 
+UNDERSCORED = ("0_", "0_0", "00_", "1_000", "1_.5", "1._5", "1.5_0", ".5_", "-0_", "+0_", "0_10")
+
+
+@pytest.mark.parametrize("text", UNDERSCORED)
+def test_an_underscore_in_a_number_is_refused_wherever_it_stands(text: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        load_yaml(text, "here")
+    assert f"{text} is {yaml.safe_load(text)!r} in YAML 1.1 and the text '{text}' in YAML 1.2" in str(refusal.value)
+
+
+@example("0_")
+@example("0 #")
 @given(st.text(alphabet="0123456789.:_-+eExobnyNYfalsueinTZ ~'\"#[]{},", max_size=12))
 def test_what_is_accepted_means_what_yaml_says(text: str) -> None:
     try:
@@ -76,6 +88,9 @@ def test_what_is_accepted_means_what_yaml_says(text: str) -> None:
     if isinstance(value, int) and not isinstance(value, bool):
         digits = text.partition(" #")[0].strip("[]{}' ").replace("+", "")
         assert int(digits or 0) == value or text.strip()[0] in "'\"[{#+-"
+    if isinstance(value, float):
+        assert float(text.partition(" #")[0]) == value
+        assert "_" not in text.partition(" #")[0]
 
 
 def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:

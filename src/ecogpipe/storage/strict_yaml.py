@@ -20,7 +20,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WORDS = re.compile(r"y|n|yes|no|on|off", re.IGNORECASE)
 _OTHER_BASE = re.compile(r"[-+]?0(x[0-9a-f_]+|o[0-7]+|b[01_]+)", re.IGNORECASE)
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+(\.[0-9_]*)?")
-_UNDERSCORED = re.compile(r"[-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?")
+_UNDERSCORED = re.compile(r"[-+]?(?=.*_)[0-9_]*\.?[0-9_]*")
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
@@ -152,12 +152,11 @@ def _doubt(text: str) -> str:
         return f"{text} is a number to another base for some readers of YAML and text for others; write it in decimals"
     if _SEXAGESIMAL.fullmatch(text):
         return _both(text, f"{yaml.safe_load(text)} (to the base of 60)", f"the text {text!r}", "the number, or quotes")
+    if _UNDERSCORED.fullmatch(text) and isinstance(number := yaml.safe_load(text), int | float):
+        return _both(text, repr(number), f"the text {text!r}", repr(number))
     if _LEADING_ZERO.fullmatch(text):
         old, new = yaml.safe_load(text), text.replace("_", "").lstrip("0") or "0"
         return _both(text, repr(old), new, new) if str(old) != new or isinstance(old, str) else ""
-    if _UNDERSCORED.fullmatch(text):
-        plain = text.replace("_", "")
-        return _both(text, plain, f"the text {text!r}", plain)
     if _DATE.fullmatch(text):
         return _both(text, "a date", f"the text {text!r}", f"'{text}'")
     if _EXPONENT.fullmatch(text) and isinstance(yaml.safe_load(text), str):
