@@ -1,11 +1,13 @@
 """The same mirror as SpikeInterface makes it: a recording class of its own, lazy preprocessing, save in processes.
 
-python benchmarks/peer_spikeinterface.py RECORDING      (a recording of recording.py)
+python benchmarks/peer_spikeinterface.py RECORDING...      (recordings of recording.py, or raw.h5 of such)
 """
 
 import sys
 import tempfile
+import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -15,7 +17,6 @@ from spikeinterface.preprocessing import bandpass_filter, resample
 
 from mirror import SETTINGS
 from recording import RATE
-from timing import alone
 
 N_CHANNELS = 64
 PROCESSES = 2
@@ -75,10 +76,13 @@ def save_mirror(recording: Path, folder: Path) -> None:
     )
 
 
-def main(recording: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=recording.parent) as folder:
-        print(f"{alone(save_mirror, recording, Path(folder)).seconds:.2f} s")
+def main(recordings: Sequence[Path]) -> None:
+    start = time.perf_counter()
+    for recording in recordings:
+        with tempfile.TemporaryDirectory(dir=recording.parent) as folder:
+            save_mirror(recording, Path(folder))
+    print(f"{time.perf_counter() - start:.2f} s")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(name) for name in sys.argv[1:]])

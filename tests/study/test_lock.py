@@ -78,6 +78,8 @@ class TestAfterAKill:
         end(holder(study))
         mark = json.loads((study / ".snakemake" / "ecogpipe.lock").read_text())["mark"]
         job = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: mark})
+        while mark.encode() not in Path(f"/proc/{job.pid}/environ").read_bytes():
+            time.sleep(0.01)  # the system tells it only when the program has begun
         other = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: "another"})
         lock_of_snakemake(study)
         try:

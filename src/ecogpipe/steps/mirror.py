@@ -25,6 +25,9 @@ from ecogpipe.storage.atomic import flushed_early, whole_hdf5
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
+IMPORTS_LATER = ("scipy.signal",)
+"""Modules that a mirror always comes to need, and that importing this one does not load."""
+
 
 def mirror_recording(
     raw: Path, channels: Path, mask: Path | None, mirror: Path, *, name: str, settings: Mapping[str, Any]
