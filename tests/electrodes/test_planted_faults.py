@@ -1,6 +1,7 @@
 """Every kind of planted fault is found and named on every known array, and nothing else, whatever the seed."""
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from ecogpipe.electrodes.channels import channel_table
 from ecogpipe.electrodes.faults import Judgement, check_thresholds, fault_reasons, judge_sites
 from ecogpipe.electrodes.site_numbers import SiteNumbers
 from ecogpipe.electrodes.wiring import Wiring, known_wirings
-from ecogpipe.statistics.channel_statistics import FrameBlocks, FrameNumbers
+from ecogpipe.statistics.recording_numbers import RecordingNumbers, blocks_ending_in
 from shipped import AUTOMATIC
 
 Signal = npt.NDArray[np.float64]
@@ -109,9 +110,9 @@ def one_thread() -> Iterator[None]:
 
 
 def judged(signals: Signal, chan_map: ChannelMap, converter_step: float = np.nan) -> Judgement:
-    numbers, blocks = FrameNumbers(len(signals), RATE, len(signals)), FrameBlocks(len(signals), signals.dtype)
-    for frames in (*blocks.push(signals), *blocks.rest()):
-        numbers.update(frames)
+    n_channels, n_samples = signals.shape
+    numbers = RecordingNumbers(n_channels, n_samples, Fraction(RATE), n_channels)
+    numbers.merge(numbers.measure(blocks_ending_in(signals, 0, n_samples, n_samples), 0, n_samples))
     found, correlation = numbers.result(), numbers.correlation
     sites = SiteNumbers(
         std=found["std"],

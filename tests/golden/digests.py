@@ -106,7 +106,7 @@ def of_hdf5(path: Path) -> str:
         take("", file)
         file.visititems(take)
     # Of the hashes, those of samples are of their bits, which another rounding changes.
-    return digest({name: value for name, value in found.items() if "sha256" not in name})
+    return digest({name: value for name, value in found.items() if "sha256" not in name and "hash" not in name})
 
 
 def of_table(path: Path) -> str:
@@ -115,7 +115,7 @@ def of_table(path: Path) -> str:
     header = [line.removeprefix("# ").partition(": ") for line in lines if line.startswith("#")]
     columns, *rows = (line.split("\t") for line in lines if not line.startswith("#"))
     kept = {name: of_cells([row[place] for row in rows]) for place, name in enumerate(columns) if name not in TEXTS}
-    entries = {name: json.loads(value) for name, _, value in header if name not in TEXTS | {"signal_sha256"}}
+    entries = {name: json.loads(value) for name, _, value in header if name not in TEXTS | {"signal_hash"}}
     return digest([kept, without_texts(entries)])
 
 

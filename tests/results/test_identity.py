@@ -104,7 +104,7 @@ def test_every_result_says_of_which_recording_it_is(recordings: tuple[Finished, 
     assert {(each.n_channels, each.n_samples, each.rate) for each in known} == {(96, 4000, 1000)}
     assert {each.files for each in known} == {(digest_of_places(done.folder.parent / "rec.tdms"),)}
     with h5py.File(done.scan) as scan:
-        signal = scan.attrs["sha256"]
+        signal = scan.attrs["signal_hash"]
     assert [each.signal for each in known] == ["", signal, signal, "", signal, signal]
     with Image.open(done.page) as page:
         assert Identity.from_json(json.loads(page.info["provenance"])["identity"]) == known[2]

@@ -1,43 +1,47 @@
 """Numbers of channels: equal to NumPy on the whole array, and to the bit the same however the samples arrive."""
 
+import warnings
+from fractions import Fraction
 from itertools import cycle
 
 import numpy as np
 import pytest
 
-from ecogpipe.statistics.channel_statistics import (
-    FRAMES,
-    NUMBERS,
-    FrameBlocks,
-    FrameNumbers,
-    in_units,
-)
+from ecogpipe.statistics.channel_statistics import FRAMES, NUMBERS, in_units
+from ecogpipe.statistics.recording_numbers import HISTORY, RecordingNumbers, blocks_ending_in
+from ecogpipe.statistics.stretches import stretch_starts
 
 N_SAMPLES, RATE = 3 * FRAMES + 517, 1000
 
 
-def numbers_of(samples, lengths=(N_SAMPLES,), rate=RATE):
-    """Numbers of samples, (channels, time), that arrive in blocks of these lengths, again and again."""
-    blocks, numbers = FrameBlocks(len(samples), samples.dtype), FrameNumbers(len(samples), rate)
-    start, length = 0, cycle(lengths)
-    while start < samples.shape[1]:
-        stop = start + next(length)
-        for frames in blocks.push(samples[:, start:stop]):
-            numbers.update(frames)
+def measured(samples, lengths=(N_SAMPLES,), rate=RATE, starts=(0,), n_compared=0):
+    """Measure samples, (channels, time), in windows of these lengths, again and again; returns the stretches too."""
+    n_channels, n_samples = samples.shape
+    numbers = RecordingNumbers(n_channels, n_samples, Fraction(str(rate)), n_compared, starts)
+    start, length, ended = 0, cycle(lengths), []
+    while start < n_samples:
+        stop = min(n_samples, start + next(length))
+        window = samples[:, max(0, start - HISTORY) : stop]
+        ended.append(numbers.merge(numbers.measure(blocks_ending_in(window, start, stop, n_samples), start, stop)))
         start = stop
-    for frames in blocks.rest():
-        numbers.update(frames)
-    return numbers.result()
+    return numbers, [np.concatenate(rows) for rows in zip(*ended, strict=True)] if ended else []
+
+
+def numbers_of(samples, lengths=(N_SAMPLES,), rate=RATE):
+    return measured(samples, lengths, rate)[0].result()
 
 
 @pytest.mark.parametrize("length", [1, 700, FRAMES, 2 * FRAMES + 3, N_SAMPLES])
-def test_fixed_blocks_hold_every_frame_and_stay_what_they_are_while_others_come(length):
+def test_windows_yield_every_block_once_with_the_frame_before_it(length):
     samples = np.random.default_rng(0).standard_normal((3, N_SAMPLES))
-    blocks = FrameBlocks(3, samples.dtype)
-    arriving = [samples[:, start : start + length] for start in range(0, N_SAMPLES, length)]
-    found = [frames for block in arriving for frames in blocks.push(block)] + list(blocks.rest())
-    assert [len(frames) for frames in found] == [FRAMES, FRAMES, FRAMES, 517]
-    np.testing.assert_array_equal(np.concatenate(found).T, samples)
+    found = []
+    for start in range(0, N_SAMPLES, length):
+        stop = min(N_SAMPLES, start + length)
+        found += blocks_ending_in(samples[:, max(0, start - HISTORY) : stop], start, stop, N_SAMPLES)
+    assert [len(frames) for frames, _ in found] == [FRAMES, FRAMES, FRAMES, 517]
+    np.testing.assert_array_equal(np.concatenate([frames for frames, _ in found]).T, samples)
+    assert [len(before) for _, before in found] == [0, 1, 1, 1]
+    np.testing.assert_array_equal(np.concatenate([before for _, before in found]).T, samples[:, FRAMES - 1 :: FRAMES])
 
 
 def railed_fraction(row):
@@ -157,10 +161,13 @@ def test_small_noise_on_a_large_offset_keeps_its_deviation(rng):
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_bits_do_not_depend_on_blocks_or_memory_order(rng, lengths, order):
     samples = with_faults(rng)
-    whole = numbers_of(samples)
-    split = numbers_of(np.asarray(samples, order=order), lengths)
+    starts = stretch_starts(N_SAMPLES, Fraction(RATE, 3), 1, [1500])
+    whole, stretches = measured(samples, starts=starts, n_compared=4)
+    split, split_stretches = measured(np.asarray(samples, order=order), lengths, starts=starts, n_compared=4)
     for name in NUMBERS:
-        assert whole[name].tobytes() == split[name].tobytes(), name
+        assert whole.result()[name].tobytes() == split.result()[name].tobytes(), name
+    assert [rows.tobytes() for rows in stretches] == [rows.tobytes() for rows in split_stretches]
+    assert whole.correlation.result().tobytes() == split.correlation.result().tobytes()
 
 
 @pytest.mark.parametrize("start", [FRAMES - 3, FRAMES - 2, FRAMES - 1, FRAMES, 2 * FRAMES - 2, N_SAMPLES - 3])
@@ -232,3 +239,37 @@ def test_a_channel_that_stands_still_for_a_while_is_stuck_for_that_share(rng):
     samples = rng.normal(size=(2, 4 * FRAMES))
     samples[0, FRAMES - 10 : 3 * FRAMES + 10] = 0.25
     assert numbers_of(samples)["stuck_fraction"].tolist() == [0.5, 0.0]
+
+
+@pytest.mark.parametrize("rate", [20, 333, 1000, 5000, 30_000])
+def test_numbers_of_stretches_equal_numpy(rng, rate):
+    samples = with_faults(rng)
+    starts = stretch_starts(N_SAMPLES, Fraction(rate), 1, [FRAMES + 7, 2 * FRAMES])
+    found = measured(samples, (997, 3, 2048), rate, starts)[1]
+    values = np.where(np.isfinite(samples), samples, np.nan)
+    cut = np.split(values, starts[1:], axis=1)
+    n, mean, squares, low, high = (np.stack(rows, axis=1) for rows in zip(*map(of_stretch, cut), strict=True))
+    np.testing.assert_array_equal(found[0].T, n)
+    some = n > 0
+    np.testing.assert_allclose(found[1].T[some], mean[some], rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(
+        np.sqrt(found[2].T[some] / n[some]), np.sqrt(squares[some] / n[some]), rtol=1e-6, atol=1e-9
+    )
+    np.testing.assert_array_equal(found[3].T[some], low[some])
+    np.testing.assert_array_equal(found[4].T[some], high[some])
+
+
+def of_stretch(values):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of channels that have no finite sample there
+        n, mean = np.isfinite(values).sum(axis=1), np.nanmean(values, axis=1)
+        squares = np.nansum((values - mean[:, None]) ** 2, axis=1)
+        return n, mean, squares, np.nanmin(values, axis=1), np.nanmax(values, axis=1)
+
+
+@pytest.mark.parametrize("rate", ["1000", "2777.7", "0.5", "12207.03125"])
+def test_a_stretch_begins_with_the_first_sample_of_its_second_exactly(rate):
+    rate, n_samples = Fraction(rate), 40_000
+    starts = stretch_starts(n_samples, rate, 1, [17, 30_001])
+    seconds = sorted({-(-number * rate.numerator // rate.denominator) for number in range(90_000)} | {17, 30_001})
+    assert starts.tolist() == [start for start in seconds if start < n_samples]

@@ -2,23 +2,18 @@
 
 import numpy as np
 import pytest
+from test_channel_statistics import measured
 
-from ecogpipe.statistics.correlation import TILE, WINDOWS_PER_SECOND, Correlation, WindowSums
+from ecogpipe.statistics.correlation import TILE, WINDOWS_PER_SECOND
 
 RATE, SECONDS = 1000, 20
 WINDOW = RATE // WINDOWS_PER_SECOND
 
 
 def correlation_of(samples, lengths=(1024,), rate=RATE):
-    windows, correlation = WindowSums(len(samples), rate), Correlation(len(samples))
-    start = 0
-    while start < samples.shape[1]:
-        for length in lengths:
-            if start < samples.shape[1]:
-                correlation.update(windows.update(samples[:, start : start + length].T)[0])
-            start += length
-    n_changes = correlation.n_changes
-    return correlation.result(), n_changes
+    numbers = measured(samples, lengths, rate, n_compared=len(samples))[0]
+    n_changes = numbers.correlation.n_changes
+    return numbers.correlation.result(), n_changes
 
 
 @pytest.fixture

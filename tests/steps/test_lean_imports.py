@@ -10,7 +10,7 @@ NEEDED: dict[str, set[str]] = {
     "run_config": set(),
     "missing_files": set(),
     "ingest": set(),
-    "scan": set(),
+    "scan": {"numba"},
     "map_channels": set(),
     "mask_channels": set(),
     "extract_events": set(),

@@ -46,7 +46,7 @@ def write_scan(
     path = folder / "scan.h5"
     with h5py.File(path, "w") as file:
         write_acquisition(file, Acquisition(Fraction(1000), 8, 10, 2, units="V", overrides=declared))
-        file.attrs["sha256"] = "ab" * 32
+        file.attrs["signal_hash"] = "ab" * 32
         file.attrs["n_samples"] = N_SAMPLES
         for name, value in CLEAN.items():
             numbers = np.full(n_channels, value)
@@ -175,7 +175,7 @@ def test_the_mask_says_what_made_it(tmp_path: Path, channels: Path) -> None:
     header = read_mask(path).header
     assert header["recording"] == "test_001"
     assert header["thresholds"] == AUTOMATIC
-    assert header["signal_sha256"] == "ab" * 32
+    assert header["signal_hash"] == "ab" * 32
     assert header["provenance"]["step"] == "mask_channels"
     inputs = {described["name"]: described for described in header["provenance"]["inputs"]}
     assert set(inputs) == {"scan.h5", "channels.tsv", "masks/session.tsv"}

@@ -1,19 +1,19 @@
 """The scan: one hash, the numbers of every channel and the BNC lines, whatever the file and the memory limit."""
 
-import hashlib
 from fractions import Fraction
-from pathlib import Path
+from math import ceil
 
 import h5py
 import numpy as np
 import pytest
+from blake3 import blake3
 
 from ecogpipe.errors import FormatError, MemoryBlowOutError
 from ecogpipe.results.provenance import provenance_of
 from ecogpipe.results.scan import read_scan
 from ecogpipe.runtime.params import override
 from ecogpipe.statistics.channel_statistics import NUMBERS
-from ecogpipe.steps.scan import _check_memory, scan
+from ecogpipe.steps.scan import scan
 from ecogpipe.storage import canonical
 from finished_study import write_raw
 
@@ -31,9 +31,16 @@ def contents(path):
         numbers = {name: file["channels"][name][()].tobytes() for name in NUMBERS}
         return (
             numbers
-            | {"sha256": file.attrs["sha256"], "bnc": file["bnc"][()].tobytes()}
+            | {"signal_hash": file.attrs["signal_hash"], "bnc": file["bnc"][()].tobytes()}
             | {"correlation": file["correlation"][()].tobytes()}
+            | {f"windows/{name}": values[()].tobytes() for name, values in file["windows"].items()}
         )
+
+
+def hash_of(frames):
+    """The definition: of the blocks of 1,024 frames, then of their hashes one after the other."""
+    blocks = [frames[start : start + 1024].tobytes() for start in range(0, len(frames), 1024)]
+    return "blake3:" + blake3(b"".join(blake3(block).digest() for block in blocks)).hexdigest()
 
 
 @pytest.mark.parametrize("time_first", [False, True])
@@ -45,7 +52,7 @@ def test_hash_numbers_and_lines_are_those_of_the_whole_array(tmp_path, dtype, ti
     little = samples.T.astype(samples.dtype.newbyteorder("<"))
     values = samples.astype(np.float64)
     with h5py.File(path) as file:
-        assert file.attrs["sha256"] == hashlib.sha256(little.tobytes()).hexdigest()
+        assert file.attrs["signal_hash"] == hash_of(little)
         assert file.attrs["n_samples"] == N_SAMPLES
         assert file["bnc"].dtype == samples.dtype
         np.testing.assert_array_equal(file["bnc"][()], samples[BNC_CHANNELS])
@@ -132,13 +139,6 @@ def test_too_little_memory_is_said_before_anything_is_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["raw.h5"]
 
 
-def test_the_memory_of_the_rule_holds_the_largest_array():
-    """A job gets a quarter of the rule's 1000 MB for signals, and each need a quarter of that."""
-    largest = canonical.Acquisition(Fraction(30_000), 36, 30, 2, units="V")
-    with override(memory_limit=250e6):
-        _check_memory(Path("raw.h5"), largest, np.dtype("float64"))
-
-
 def test_correlation_is_that_of_the_channels_that_are_no_lines(tmp_path):
     samples = samples_of("float64").cumsum(axis=1)
     raw = write_raw(tmp_path / "raw.h5", samples, n_rows=N_ROWS, n_bncs=N_BNCS)
@@ -147,6 +147,53 @@ def test_correlation_is_that_of_the_channels_that_are_no_lines(tmp_path):
     assert (matrix.shape, matrix.dtype, n_changes) == ((N_ROWS, N_ROWS), np.float32, N_SAMPLES // 50 - 2)
     np.testing.assert_allclose(np.diagonal(matrix), 1, rtol=1e-6)
     np.testing.assert_allclose(matrix, matrix.T, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("rate", "slope"), [("1000", 1.0), ("2777.7", -0.5), ("99.9", 2.0)])
+def test_windows_are_the_seconds_of_the_recording_and_a_gap_ends_one(tmp_path, rate, slope):
+    samples = samples_of("int16")
+    segments = [
+        canonical.Segment(0, 15_000, "", "a"),
+        canonical.Segment(15_000, 9_000, "", "b", gap_seconds=3.0, after_gap=True),
+        canonical.Segment(24_000, 16_000, "", "c", gap_seconds=0.0),
+    ]
+    raw = write_raw(
+        tmp_path / "raw.h5",
+        samples,
+        n_rows=N_ROWS,
+        n_bncs=N_BNCS,
+        rate=rate,
+        slope=slope,
+        intercept=3.0,
+        segments=segments,
+    )
+    exact = Fraction(rate)
+    starts = sorted({ceil(second * exact) for second in range(ceil(N_SAMPLES / exact))} | {15_000})
+    starts = [start for start in starts if start < N_SAMPLES]
+    cut = np.split(slope * samples.astype(np.float64) + 3.0, starts[1:], axis=1)
+    with h5py.File(scan(raw, tmp_path / "scan.h5")) as file:
+        windows = file["windows"]
+        assert windows.attrs["seconds"] == 1
+        assert windows["first_sample"][()].tolist() == starts
+        np.testing.assert_array_equal(windows["n_finite"][()], [[part.shape[1] for part in cut]] * N_CHANNELS)
+        for name, function in (("std", np.std), ("low", np.min), ("high", np.max)):
+            assert windows[name].dtype == np.float32
+            expected = np.stack([function(part, axis=1) for part in cut], axis=1)
+            np.testing.assert_allclose(windows[name][()], expected, rtol=1e-6)
+
+
+def test_windows_of_a_recording_too_long_for_100_mb_are_longer_and_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("ecogpipe.results.scan._MOST_WINDOWS_BYTES", 3_000)
+    samples = samples_of("float64")
+    raw = write_raw(tmp_path / "raw.h5", samples, n_rows=N_ROWS, n_bncs=N_BNCS)
+    with h5py.File(scan(raw, tmp_path / "scan.h5")) as file:
+        seconds, shape = int(file["windows"].attrs["seconds"]), file["windows/std"].shape
+        assert seconds > 1
+        assert shape[0] * shape[1] * 16 <= 3_000
+        assert file["windows/first_sample"][()].tolist() == list(range(0, N_SAMPLES, 1000 * seconds))
+        low = [samples[:, start : start + 1000 * seconds].min(axis=1) for start in range(0, N_SAMPLES, 1000 * seconds)]
+        np.testing.assert_allclose(file["windows/low"][()], np.stack(low, axis=1), rtol=1e-6)
+        assert f"the numbers in /windows are of {seconds} s each" in file.attrs["notes"]
 
 
 def test_what_is_no_recording_is_refused_and_leaves_nothing(tmp_path):

@@ -154,7 +154,7 @@ def test_the_file_says_what_the_mask_says(tmp_path: Path, channels: ChannelTable
     rng = np.random.default_rng(0)
     automatic = ["noisy: std is 4 times" if drop else "" for drop in rng.random(64) < 0.3]
     numbers = {"std": rng.normal(size=64), "rail_fraction": np.where(rng.random(64) < 0.1, np.nan, 1e-300)}
-    header = {"recording": "test_001", "thresholds": {"dead_ratio": 0.1}, "signal_sha256": "ab", "provenance": {}}
+    header = {"recording": "test_001", "thresholds": {"dead_ratio": 0.1}, "signal_hash": "ab", "provenance": {}}
     mask = combine(channels, automatic, [], numbers, header)
     read = read_mask(write_mask(tmp_path / "mask.tsv", mask))
     for name in ("channel", "site_row", "site_column", "keep"):

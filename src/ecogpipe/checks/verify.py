@@ -1,5 +1,6 @@
 """Whether the results of a study are what they claim: complete, made from what is there, holding the same samples."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,22 +14,23 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ecogpipe.datasource.blocks import affordable
 from ecogpipe.errors import EcogpipeError
 from ecogpipe.formats.joined import find_segments, joined_blocks, read_headers
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.events import read_events
-from ecogpipe.results.identity import KEY, read_identity
+from ecogpipe.results.identity import KEY, read_identity, signal_hash_of
 from ecogpipe.results.mask import read_mask
 from ecogpipe.results.mirror import read_mirror, read_row_hashes, signals_of
 from ecogpipe.results.names import MASK, RecordingFiles
 from ecogpipe.results.provenance import older_changes, read_provenance
 from ecogpipe.results.recording import RawRecording, open_raw
-from ecogpipe.results.scan import read_signal_sha256
+from ecogpipe.results.scan import read_signal_hash
 from ecogpipe.runtime.params import load_params
 from ecogpipe.runtime.progress import progress
 from ecogpipe.signal.rates import decimated_length
 from ecogpipe.steps.scan import scan
-from ecogpipe.storage.digests import sha256_of_dataset, sha256_of_file, sha256_of_rows
+from ecogpipe.storage.digests import are_of_one_kind, little_endian, sha256_of_dataset, sha256_of_file, sha256_of_rows
 from ecogpipe.storage.hdf5_files import open_hdf5
 from ecogpipe.study.config import uses_mask
 
@@ -180,11 +182,26 @@ def _check_scan(path: Path) -> Iterator[Finding]:
     raw = RecordingFiles(path.parent).raw
     with tempfile.TemporaryDirectory(dir=load_params().scratch_dir) as folder:
         again = scan(raw, Path(folder) / path.parent.name / path.name)
-        with open_hdf5(path) as claimed, open_hdf5(again) as found:
-            if claimed.attrs["sha256"] != found.attrs["sha256"]:
-                yield Finding(raw, "its samples are not those that were scanned: their hash is another")
-            for name in [] if older_changes("scan", path) else _differing(claimed, found):
+        claimed, found = read_signal_hash(path), read_signal_hash(again)
+        if not are_of_one_kind((claimed, found)):
+            found = _sha256_of_frames(raw)
+        if claimed != found:
+            yield Finding(raw, "its samples are not those that were scanned: their hash is another")
+        with open_hdf5(path) as theirs, open_hdf5(again) as ours:
+            for name in [] if older_changes("scan", path) else _differing(theirs, ours):
                 yield Finding(path, f"{name} is not what a scan of raw.h5 gives")
+
+
+def _sha256_of_frames(raw: Path) -> str:
+    """Return the hash that version 0.1 had of all samples: SHA-256 of frames x channels, little-endian."""
+    digest = hashlib.sha256()
+    with open_raw(raw) as recording:
+        length = affordable(
+            recording.n_samples, lambda n: _HELD_AT_ONCE * recording.source.block_bytes(len(recording.source), n)
+        )
+        for _, block in recording.blocks(length):
+            digest.update(little_endian(block.T))
+    return digest.hexdigest()
 
 
 def _differing(claimed: h5py.File, found: h5py.File) -> Iterator[str]:
@@ -193,7 +210,7 @@ def _differing(claimed: h5py.File, found: h5py.File) -> Iterator[str]:
     for file in (claimed, found):
         file.visititems(lambda name, item: names.add(name) if isinstance(item, h5py.Dataset) else None)
     yield from (name for name in sorted(names) if not _same_values(claimed.get(name), found.get(name)))
-    attributes = (set(claimed.attrs) | set(found.attrs)) - {"provenance", "sha256", KEY}
+    attributes = (set(claimed.attrs) | set(found.attrs)) - {"provenance", "signal_hash", KEY}
     yield from (name for name in sorted(attributes) if claimed.attrs.get(name) != found.attrs.get(name))
 
 
@@ -213,15 +230,15 @@ def _check_table(path: Path, read: Callable[[Path], Any]) -> Iterator[Finding]:
 
 def _check_mask(path: Path) -> Iterator[Finding]:
     yield from _check_table(path, read_mask)
-    yield from _check_signal(path, read_mask(path).header["signal_sha256"])
+    yield from _check_signal(path, read_mask(path).signal_hash)
 
 
 def _check_mirror(path: Path) -> Iterator[Finding]:
     made_by = read_provenance(path)
     settings = made_by["settings"]
     yield from _check_inputs(path, made_by, unused="" if uses_mask(settings) else MASK)
-    if "signal_sha256" in made_by:
-        yield from _check_signal(path, made_by["signal_sha256"])
+    if signal := signal_hash_of(made_by):
+        yield from _check_signal(path, signal)
     mirror = read_mirror(path)
     with open_hdf5(path) as file, open_raw(RecordingFiles(path.parent).raw) as recording:
         (data, bnc), ratio = signals_of(file), mirror.ratio
@@ -291,8 +308,9 @@ def _is_unchanged(file: Path, described: Mapping[str, Any]) -> bool:
     return "sha256" not in described or sha256_of_file(file) == described["sha256"]
 
 
-def _check_signal(path: Path, sha256: str) -> Iterator[Finding]:
-    if read_signal_sha256(RecordingFiles(path.parent).scan) != sha256:
+def _check_signal(path: Path, signal: str) -> Iterator[Finding]:
+    scanned = read_signal_hash(RecordingFiles(path.parent).scan)
+    if are_of_one_kind((scanned, signal)) and scanned != signal:
         yield Finding(path, "was made from other samples than those that scan.h5 is of")
 
 

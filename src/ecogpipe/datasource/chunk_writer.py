@@ -16,7 +16,7 @@ from ecogpipe.runtime.params import load_params
 
 Array: TypeAlias = npt.NDArray[Any]
 
-_GZIP_LEVEL = 1
+_GZIP_LEVEL, _LINES_LEVEL = 1, 2
 _MOST_ROWS_AT_ONCE = 512
 """Rows that one system call writes; Linux takes up to 1024."""
 
@@ -105,8 +105,16 @@ class ChunkWriter:
 
 def shuffled_and_deflated(values: Array) -> bytes:
     """Pack values as the shuffle and gzip filters of HDF5 do, ten times as fast."""
-    shuffled = np.ascontiguousarray(values).reshape(-1, 1).view("u1").T.tobytes()
-    return bytes(imagecodecs.deflate_encode(shuffled, _GZIP_LEVEL))
+    return bytes(imagecodecs.deflate_encode(_shuffled(values), _GZIP_LEVEL))
+
+
+def lines_packed(values: Array) -> bytes:
+    """Pack values in the same format: as small, and ten times as fast where lines stay at a few levels for long."""
+    return bytes(imagecodecs.zlibng_encode(_shuffled(values), _LINES_LEVEL))
+
+
+def _shuffled(values: Array) -> bytes:
+    return np.ascontiguousarray(values).reshape(-1, 1).view("u1").T.tobytes()
 
 
 def chunk_shape(n_channels: int, n_samples: int, item_bytes: int) -> tuple[int, int]:

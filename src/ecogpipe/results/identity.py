@@ -14,7 +14,7 @@ import h5py
 from ecogpipe.errors import IdentityError
 from ecogpipe.results.provenance import provenance_of
 from ecogpipe.storage import canonical
-from ecogpipe.storage.digests import digest_of_places
+from ecogpipe.storage.digests import are_of_one_kind, digest_of_places
 from ecogpipe.storage.hdf5_files import open_hdf5
 from ecogpipe.storage.portable import to_json
 from ecogpipe.storage.tsv import read_header
@@ -82,6 +82,8 @@ class Identity:
         """Say in what the other is of another recording; '' where nothing that both know differs."""
         for field in fields(self):
             ours, theirs = getattr(self, field.name), getattr(other, field.name)
+            if field.name == "signal" and not are_of_one_kind((self.signal, other.signal)):
+                continue
             if ours and theirs and ours != theirs:
                 if field.name in _SHOWN:
                     return _SHOWN[field.name].format(ours=ours, theirs=theirs)
@@ -111,6 +113,11 @@ def read_identity(result: Path) -> Identity:
         return _from_header(read_header(result))
     with open_hdf5(result) as file:
         return _from_hdf5(file)
+
+
+def signal_hash_of(facts: Mapping[str, Any]) -> str:
+    """Return the hash of all samples from a header or from provenance, '' where there is none, under either name."""
+    return str(facts.get("signal_hash") or facts.get("signal_sha256") or "")
 
 
 def write_identity(file: h5py.File, identity: Identity) -> None:
@@ -163,7 +170,7 @@ def _from_header(header: Mapping[str, Any]) -> Identity:
     return Identity(
         n_samples=header.get("n_samples"),
         rate=Fraction(header["rate_numerator"], header["rate_denominator"]) if has_rate else None,
-        signal=header.get("signal_sha256", ""),
+        signal=signal_hash_of(header),
     )
 
 
@@ -186,5 +193,5 @@ def _from_hdf5(file: h5py.File) -> Identity:
 def _scanned_signal(file: h5py.File) -> str:
     """Return the hash of all samples of the recording, of a scan or of a mirror that was made with a mask."""
     if "n_samples" in file.attrs:
-        return str(file.attrs["sha256"])
-    return str(provenance_of(file).get("signal_sha256", "")) if "provenance" in file.attrs else ""
+        return str(file.attrs["signal_hash" if "signal_hash" in file.attrs else "sha256"])
+    return signal_hash_of(provenance_of(file)) if "provenance" in file.attrs else ""

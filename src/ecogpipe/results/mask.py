@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.errors import FormatError
+from ecogpipe.results.identity import signal_hash_of
 from ecogpipe.storage.tsv import read_tsv, write_tsv
 
 MANUAL, AUTOMATIC = "manual", "automatic"
 
 _COLUMNS = ("channel", "site_row", "site_column", "keep", "reason", "origin")
-_HEADER = ("recording", "thresholds", "signal_sha256", "provenance")
+_HEADER = ("recording", "thresholds", "provenance")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,11 @@ class MaskTable:
         return len(self.channel)
 
     @property
+    def signal_hash(self) -> str:
+        """Hash of all samples that it goes by."""
+        return signal_hash_of(self.header)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the automatic rule would have a person look at; none in masks of versions that wrote none."""
         return tuple(self.header.get("notes", ()))
@@ -80,6 +86,7 @@ def read_mask(path: Path) -> MaskTable:
     """
     table = read_tsv(path)
     missing = [name for name in _HEADER if name not in table.header]
+    missing += [] if signal_hash_of(table.header) else ["signal_hash"]
     if table.columns[: len(_COLUMNS)] != _COLUMNS or missing:
         raise FormatError(f"{path}: is not a channel mask (mask.tsv); run mask_channels for the recording again.")
     cells = {name: [row[name] for row in table.rows] for name in table.columns}

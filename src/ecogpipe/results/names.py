@@ -48,7 +48,7 @@ class Step:
 
 STEPS = (
     Step("ingest", 3, (), RAW),
-    Step("scan", 3, ("ingest",), SCAN),
+    Step("scan", 4, ("ingest",), SCAN),
     Step("map_channels", 2, ("ingest",), CHANNELS),
     Step("mask_channels", 3, ("scan", "map_channels"), MASK),
     Step("extract_events", 3, ("scan", "map_channels"), EVENTS),

@@ -19,7 +19,7 @@ from ecogpipe.storage.hdf5_files import open_hdf5
 from ecogpipe.storage.portable import relative_name, to_json
 from ecogpipe.storage.tsv import read_header
 
-_VERSIONED = ("ecogpipe", "numpy", "scipy", "h5py", "nptdms", "numba", "imagecodecs")
+_VERSIONED = ("ecogpipe", "numpy", "scipy", "h5py", "nptdms", "numba", "imagecodecs", "blake3")
 
 _HASHED_UP_TO = 16_000_000
 """Bytes; the samples of larger inputs are hashed by the scan, whose pass reads them anyway."""

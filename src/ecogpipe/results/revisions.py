@@ -11,7 +11,10 @@ _IDENTITY = "results say of which recording they are"
 
 CHANGES: Mapping[str, Mapping[int, str]] = {
     "ingest": {3: f"{_IDENTITY}, and what raw files say of their units, scales and start times is used or noted"},
-    "scan": {3: _IDENTITY},
+    "scan": {
+        3: _IDENTITY,
+        4: "it holds numbers of each second, and the hash of the samples is made otherwise; the others stay the same",
+    },
     "map_channels": {2: _IDENTITY},
     "mask_channels": {3: "an array of which most sites are bad is masked right, or its mask says that it cannot tell"},
     "extract_events": {3: "a single spike on a trigger line no longer hides its pulses"},

@@ -11,23 +11,30 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.datasource.buffers import HDF5Buffer
-from ecogpipe.datasource.chunk_writer import shuffled_and_deflated
+from ecogpipe.datasource.chunk_writer import lines_packed
 from ecogpipe.errors import FormatError
 from ecogpipe.results.recording import RawRecording, units_per, values_of
 from ecogpipe.runtime.params import load_params
-from ecogpipe.statistics.channel_statistics import FRAMES, NUMBERS
+from ecogpipe.statistics.channel_statistics import FRAMES, NUMBERS, ratio
 from ecogpipe.statistics.correlation import Correlation
-from ecogpipe.storage.canonical import BNC, BNC_CHANNELS, Acquisition, read_acquisition
+from ecogpipe.statistics.stretches import Stretches, stretch_starts
+from ecogpipe.storage.canonical import BNC, BNC_CHANNELS, Acquisition, gap_free_ranges, read_acquisition
 from ecogpipe.storage.hdf5_files import open_hdf5
 from ecogpipe.storage.portable import to_json
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 _NUMBERS = "channels"
 """Group with one dataset per number, over all channels."""
 
 _CORRELATION = "correlation"
-_SIGNAL = "sha256"
+_SIGNAL, _SIGNAL_BEFORE = "signal_hash", "sha256"
+"""Attribute with the hash of all samples; in version 0.1, it had another name and was made otherwise."""
+
+_WINDOWS = "windows"
+_MOST_WINDOWS_BYTES = 100_000_000
+_CHUNK_OF_WINDOWS_BYTES = 1_000_000
 _LINE_CHUNK_BYTES = 1_000_000
 _WINDOW_SHARE = 16
 """Of the memory limit: a window of a line, and what is computed of it."""
@@ -43,8 +50,8 @@ class Scan:
         Of the recording; its notes include those of the scan.
     n_samples : int
         Frames.
-    sha256 : str
-        Hash of all samples, as frames x channels in the dtype of the file, little-endian.
+    signal_hash : str
+        Hash of all samples (`ecogpipe.storage.digests.signal_hash`; in version 0.1, a SHA-256).
     numbers : dict of str to ndarray of float64
         Those of `channel_statistics.NUMBERS` that it holds, over all channels, in the units of the acquisition.
     correlation : ndarray of float32
@@ -57,7 +64,7 @@ class Scan:
 
     acquisition: Acquisition
     n_samples: int
-    sha256: str
+    signal_hash: str
     numbers: dict[str, Floats]
     correlation: npt.NDArray[np.float32]
     n_changes: int
@@ -86,7 +93,7 @@ def read_scan(path: Path, needed: Collection[str] = ()) -> Scan:
             return Scan(
                 acquisition=read_acquisition(file),
                 n_samples=int(file.attrs["n_samples"]),
-                sha256=str(file.attrs[_SIGNAL]),
+                signal_hash=_read_signal_hash(file),
                 numbers=_numbers(file[_NUMBERS]),
                 correlation=file[_CORRELATION][()],
                 n_changes=int(file[_CORRELATION].attrs["n_changes"]),
@@ -96,7 +103,7 @@ def read_scan(path: Path, needed: Collection[str] = ()) -> Scan:
             raise _not_a_scan(path) from error
 
 
-def read_signal_sha256(path: Path) -> str:
+def read_signal_hash(path: Path) -> str:
     """Read the hash of all samples that a scan holds.
 
     Raises
@@ -105,9 +112,14 @@ def read_signal_sha256(path: Path) -> str:
         If the file is missing or is not a scan.
     """
     with open_hdf5(path) as file:
-        if _SIGNAL not in file.attrs:
-            raise _not_a_scan(path)
-        return str(file.attrs[_SIGNAL])
+        try:
+            return _read_signal_hash(file)
+        except KeyError as error:
+            raise _not_a_scan(path) from error
+
+
+def _read_signal_hash(file: h5py.File) -> str:
+    return str(file.attrs[_SIGNAL if _SIGNAL in file.attrs else _SIGNAL_BEFORE])
 
 
 def write_numbers(file: h5py.File, numbers: Mapping[str, Floats], correlation: Correlation) -> None:
@@ -121,10 +133,10 @@ def write_numbers(file: h5py.File, numbers: Mapping[str, Floats], correlation: C
     file[_CORRELATION].attrs["n_changes"] = n_changes
 
 
-def write_facts(file: h5py.File, n_samples: int, sha256: str, notes: list[str]) -> None:
+def write_facts(file: h5py.File, n_samples: int, signal_hash: str, notes: list[str]) -> None:
     """Write the length of the recording, the hash of all samples, and the notes of its acquisition and of the scan."""
     file.attrs["n_samples"] = n_samples
-    file.attrs[_SIGNAL] = sha256
+    file.attrs[_SIGNAL] = signal_hash
     file.attrs["notes"] = to_json(notes)
 
 
@@ -148,11 +160,11 @@ class LineWriter:
         self._waiting: npt.NDArray[Any] = np.zeros((len(self._channels), length), dtype)
         self._n_waiting = 0
 
-    def update(self, frames: npt.NDArray[Any]) -> None:
-        """Take the next frames, (frames, channels)."""
+    def update(self, lines: npt.NDArray[Any]) -> None:
+        """Take the next samples, (channels, time)."""
         if not len(self._channels):
             return
-        lines, taken = frames[:, self._channels[0] :].T, 0
+        taken = 0
         while taken < lines.shape[1]:
             end = min(self._n_waiting + lines.shape[1] - taken, self._waiting.shape[1])
             n_new = end - self._n_waiting
@@ -169,10 +181,88 @@ class LineWriter:
 
     def _write(self) -> None:
         for row in range(0, len(self._channels), self._n_rows):
-            packed = shuffled_and_deflated(self._waiting[row : row + self._n_rows])
+            packed = lines_packed(self._waiting[row : row + self._n_rows])
             self._dataset.id.write_direct_chunk((row, self._written), packed)
         self._written += self._waiting.shape[1]
         self._n_waiting = 0
+
+
+def window_starts(recording: RawRecording) -> tuple[Ints, int]:
+    """Return the first frames of the windows of ``/windows``, and their seconds: as few as there is room for.
+
+    Window k begins with the first frame at or after k times the seconds; a gap begins another one.
+    """
+    acquisition, seconds = recording.acquisition, 1
+    gaps = [first for first, _ in gap_free_ranges(recording.segments)]
+    while True:
+        starts = stretch_starts(recording.n_samples, acquisition.rate, seconds, gaps)
+        n_bytes = len(starts) * acquisition.n_channels * sum(np.dtype(dtype).itemsize for dtype in _OF_WINDOW.values())
+        if n_bytes <= _MOST_WINDOWS_BYTES or len(starts) <= len(gaps):
+            return starts, seconds
+        seconds = max(seconds + 1, seconds * n_bytes // _MOST_WINDOWS_BYTES)
+
+
+_OF_WINDOW = {"std": np.float32, "low": np.float32, "high": np.float32, "n_finite": np.int32}
+"""Numbers of each channel and window."""
+
+
+class WindowWriter:
+    """Writes ``/windows`` as the recording goes by, in the units of the acquisition.
+
+    ``std``, ``low``, ``high`` and ``n_finite`` are (channels, windows): of the finite samples of a window, the standard
+    deviation about their mean, the least, the largest, and how many they are. ``first_sample`` is where each window
+    begins; it ends where the next one does. The attribute ``seconds`` of the group is the length of a window: 1, or
+    more where 100 MB would not hold the numbers of each second.
+    """
+
+    def __init__(self, file: h5py.File, recording: RawRecording, starts: Ints, seconds: int) -> None:
+        self._acquisition, self._seconds = recording.acquisition, seconds
+        n_channels, n_windows = len(recording.source), len(starts) if recording.n_samples else 0
+        group = file.create_group(_WINDOWS)
+        group.attrs["seconds"] = seconds
+        group["first_sample"] = starts[:n_windows]
+        most = max(1, _CHUNK_OF_WINDOWS_BYTES // (n_channels * np.dtype(np.float32).itemsize))
+        length = min(most, n_windows)
+        chunks = {"chunks": (n_channels, length)} if n_windows else {}
+        self._datasets = {
+            name: group.create_dataset(name, (n_channels, n_windows), dtype, **chunks)
+            for name, dtype in _OF_WINDOW.items()
+        }
+        self._waiting = {name: np.empty((n_channels, length), dtype) for name, dtype in _OF_WINDOW.items()}
+        self._n_waiting, self._n_written = 0, 0
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence where windows are longer than a second."""
+        if self._seconds == 1:
+            return []
+        return [f"the numbers in /windows are of {self._seconds} s each: those of each second would take over 100 MB"]
+
+    def update(self, stretches: Stretches) -> None:
+        """Take the numbers of the next windows, in raw units."""
+        slope, intercept = self._acquisition.slope, self._acquisition.intercept
+        low, high = (stretches.low, stretches.high) if slope > 0 else (stretches.high, stretches.low)
+        none = stretches.n == 0
+        of_window = {
+            "std": abs(slope) * np.sqrt(ratio(stretches.squares, stretches.n)),
+            "low": np.where(none, np.nan, slope * low + intercept),
+            "high": np.where(none, np.nan, slope * high + intercept),
+            "n_finite": stretches.n,
+        }
+        for number in range(len(stretches.n)):
+            for name, values in of_window.items():
+                self._waiting[name][:, self._n_waiting] = values[number]
+            self._n_waiting += 1
+            if self._n_waiting == self._waiting["std"].shape[1]:
+                self.finish()
+
+    def finish(self) -> None:
+        """Write the windows that wait."""
+        places = slice(self._n_written, self._n_written + self._n_waiting)
+        for name, waiting in self._waiting.items():
+            if self._n_waiting:
+                self._datasets[name][:, places] = waiting[:, : self._n_waiting]
+        self._n_written, self._n_waiting = places.stop, 0
 
 
 class ScannedLines:

@@ -19,7 +19,12 @@ _OF_SLURM = "SLURM_TMPDIR"
 
 
 def _default_scratch_dir() -> Path:
-    return Path(os.environ.get(_OF_SLURM) or tempfile.gettempdir())
+    return _as_path(os.environ.get(_OF_SLURM) or tempfile.gettempdir())
+
+
+@cache
+def _as_path(name: str) -> Path:
+    return Path(name)
 
 
 def scratch_setting() -> str:

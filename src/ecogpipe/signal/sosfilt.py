@@ -4,16 +4,14 @@ Every product and sum is that of `scipy.signal.sosfilt`, in its order and rounde
 bits on every processor, and those of SciPy where it is compiled to round as often, as it is on x86-64.
 """
 
-from collections.abc import Callable
 from typing import TypeAlias
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[np.float64]
+from ecogpipe.runtime.compiled import compiled
 
-Sosfilt: TypeAlias = Callable[[Array, Array, Array, bool], None]
+Array: TypeAlias = npt.NDArray[np.float64]
 
 _SIGNATURE = "void(float64[:, ::1], float64[:, ::1], float64[:, :, ::1], boolean)"
 
@@ -37,15 +35,7 @@ def _sosfilt_frames(frames: Array, sos: Array, state: Array, backwards: bool) ->
                     frame[channel] = y
 
 
-def _compiled(function: Sosfilt) -> Sosfilt:
-    """Compile, or take what was compiled before; where it cannot be kept, that takes half a second each time."""
-    try:
-        return numba.njit(_SIGNATURE, nogil=True, cache=True)(function)
-    except (RuntimeError, OSError):
-        return numba.njit(_SIGNATURE, nogil=True)(function)
-
-
-sosfilt_frames = _compiled(_sosfilt_frames)
+sosfilt_frames = compiled(_SIGNATURE)(_sosfilt_frames)
 """Filter frames, (time, channels), in place: ``sosfilt_frames(frames, sos, state, backwards)``.
 
 Parameters

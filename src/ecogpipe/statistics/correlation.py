@@ -1,7 +1,5 @@
 """How alike the slow changes of channels are: the correlation of each with every other, in one streaming pass."""
 
-from itertools import pairwise
-
 import numpy as np
 import numpy.typing as npt
 
@@ -17,23 +15,9 @@ TILE = 64
 _ROUNDING = 1e-13
 
 
-class WindowSums:
-    """Sums of windows of one length that are counted from frame 0."""
-
-    def __init__(self, n_channels: int, rate: float) -> None:
-        self._length = max(1, round(rate / WINDOWS_PER_SECOND))
-        self._open: Floats = np.zeros(n_channels)
-        self._n_open = 0
-
-    def update(self, values: Floats) -> tuple[Floats, Floats]:
-        """Take a block, (frames, channels); returns the sums of the windows that it completes, and its own sum."""
-        starts = range(self._length - self._n_open, len(values), self._length)
-        pieces = np.stack([values[first:stop].sum(axis=0) for first, stop in pairwise((0, *starts, len(values)))])
-        total: Floats = pieces.sum(axis=0)
-        pieces[0] += self._open
-        n_complete, self._n_open = divmod(self._n_open + len(values), self._length)
-        self._open = pieces[-1] if self._n_open else np.zeros_like(total)
-        return pieces[:n_complete], total
+def window_length(rate: float) -> int:
+    """Return the frames of a window; windows are counted from frame 0."""
+    return max(1, round(rate / WINDOWS_PER_SECOND))
 
 
 class Correlation:
@@ -60,11 +44,15 @@ class Correlation:
         """Take the sums of the next windows, (windows, channels)."""
         known = np.concatenate([self._last, sums])
         self._last = known[-2:].copy()
-        for change, size in zip(known[2:] - known[:-2], np.abs(known[2:]), strict=True):
-            usable = np.isfinite(change)
-            self._changes[self._n_waiting] = np.where(usable, change, 0)
-            np.maximum(self._sizes, size, out=self._sizes, where=usable)
-            self._n_waiting += 1
+        with np.errstate(invalid="ignore", over="ignore"):
+            changes = known[2:] - known[:-2]
+        usable = np.isfinite(changes)
+        changes, sizes = np.where(usable, changes, 0), np.where(usable, np.abs(known[2:]), 0)
+        while len(changes):
+            n = min(len(changes), TILE - self._n_waiting)
+            self._changes[self._n_waiting : self._n_waiting + n] = changes[:n]
+            np.maximum(self._sizes, sizes[:n].max(axis=0), out=self._sizes)
+            changes, sizes, self._n_waiting = changes[n:], sizes[n:], self._n_waiting + n
             if self._n_waiting == TILE:
                 self._finish_tile()
 

@@ -36,20 +36,28 @@ class Mains:
         window = np.sin(np.pi * (frames + 0.5) / len(frames)) ** 2
         turns = 2 * np.pi / rate * np.outer(MAINS_HZ, frames)
         basis = window * np.concatenate([np.cos(turns), np.sin(turns)])
-        self._constants: Floats = basis.sum(axis=1)
         self._to_power = 2 / window.sum() ** 2
-        self._basis: Floats = basis.reshape(len(basis), self._n_blocks, block).swapaxes(0, 1).copy()
-        self._parts: Floats = np.zeros((len(basis), n_channels))
-        self._sum: Floats = np.zeros(n_channels)
+        self._waves: Floats = basis.reshape(len(basis), self._n_blocks, block).swapaxes(0, 1).copy()
+        self._constants: Floats = self._waves.sum(axis=2)
+        self._products: Floats = np.zeros((len(basis), n_channels))
+        self._means: Floats = np.zeros((self._n_blocks, n_channels))
         self._power: Floats = np.zeros((len(MAINS_HZ), n_channels))
         self._in_tile, self._n_tiles = 0, 0
 
+    def waves(self, block: int) -> Floats:
+        """Return the cosines, then the sines of each frequency that a block, counted from 0, is multiplied with."""
+        waves: Floats = self._waves[block % self._n_blocks]
+        return waves
+
     def update(self, values: Floats, mean: Floats) -> None:
-        """Take a block, (frames, channels) without gaps, and its mean; one product of a fixed shape."""
-        if len(values) < self._block:
-            return
-        self._parts += self._basis[self._in_tile] @ values
-        self._sum += mean
+        """Take the next block, (frames, channels) without gaps, and its mean."""
+        if len(values) == self._block:
+            self.take(self._waves[self._in_tile] @ (values - mean), mean)
+
+    def take(self, products: Floats, mean: Floats) -> None:
+        """Take the products of the `waves` with the next block, less its mean, and the mean."""
+        self._products += products
+        self._means[self._in_tile] = mean
         self._in_tile += 1
         if self._in_tile == self._n_blocks:
             self._finish_tile()
@@ -62,9 +70,10 @@ class Mains:
         return np.where(carried, np.sqrt(self._power / self._n_tiles), np.nan)
 
     def _finish_tile(self) -> None:
-        cosines, sines = np.split(self._parts - np.outer(self._constants, self._sum / self._n_blocks), 2)
+        from_mean = self._means - self._means.mean(axis=0)
+        cosines, sines = np.split(self._products + np.einsum("bw,bc->wc", self._constants, from_mean), 2)
         self._power += self._to_power * (cosines**2 + sines**2)
-        self._parts[:], self._sum[:] = 0, 0
+        self._products[:] = 0
         self._in_tile, self._n_tiles = 0, self._n_tiles + 1
 
 

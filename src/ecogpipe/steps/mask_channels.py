@@ -106,7 +106,7 @@ def mask_channels(
         "notes": list(judged.notes),
         "diagnostics": _summarise_diagnostics(scanned, table),
         KEY: identity.as_json(),
-        "signal_sha256": scanned.sha256,
+        "signal_hash": scanned.signal_hash,
         "provenance": provenance("mask_channels", inputs, settings, mask.parent),
     }
     at_sites["neighbour_correlation"] = judged.neighbour_correlation

@@ -68,7 +68,7 @@ def mirror_recording(
         del settled["filter"]
         made_of = provenance("mirror", inputs, settled, mirror.parent)
         if masked is not None:
-            made_of["signal_sha256"] = masked.header["signal_sha256"]
+            made_of["signal_hash"] = masked.signal_hash
         with whole_hdf5(mirror) as file, flushed_early(file) as flush:
             create_mirror(file, recording, ratio, table, keep, settling)
             write_identity(file, identity)

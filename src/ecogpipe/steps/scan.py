@@ -1,40 +1,47 @@
 """One pass over all samples of a recording: their hash, the numbers of every channel, the BNC lines."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from itertools import islice
-from math import prod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from ecogpipe.datasource.blocks import affordable
+from ecogpipe.datasource.windows import RESULTS_AHEAD
 from ecogpipe.errors import MemoryBlowOutError
 from ecogpipe.results.identity import read_identity, write_identity
 from ecogpipe.results.provenance import provenance, write_provenance
 from ecogpipe.results.recording import RawRecording, open_raw
-from ecogpipe.results.scan import LineWriter, write_facts, write_numbers
+from ecogpipe.results.scan import LineWriter, WindowWriter, window_starts, write_facts, write_numbers
 from ecogpipe.runtime.params import load_params
 from ecogpipe.runtime.progress import progress
 from ecogpipe.statistics import channel_statistics, correlation
+from ecogpipe.statistics.channel_statistics import FRAMES
+from ecogpipe.statistics.recording_numbers import (
+    HISTORY,
+    Measured,
+    RecordingNumbers,
+    blocks_ending_in,
+    working_bytes,
+)
 from ecogpipe.storage import canonical
 from ecogpipe.storage.atomic import whole_hdf5
+from ecogpipe.storage.digests import digest_of_frames, signal_hash
 
 Samples = npt.NDArray[Any]
-
-_SHARE = 2
 
 _SHORTEST_TAIL = 16
 """Frames in which all channels may be zero by chance."""
 
-_BATCH_BYTES, _BATCH_SHARE = 8_000_000, 16
-"""Blocks that two threads take at a time hold at most so many bytes, and this fraction of the memory limit: for each
-block alone, the one would wait for the other too often."""
+_WINDOW_BYTES = 32_000_000
+"""Of a window, with all that is found in it: few enough to stay near the core that reads and measures it."""
+
+_HISTORIES = 3
+"""What comes before a window is held in its array, and passed on to it and by it."""
 
 
 def scan(raw: Path, scan: Path) -> Path:
@@ -47,12 +54,15 @@ def scan(raw: Path, scan: Path) -> Path:
     scan : Path
         The HDF5 file to write. It holds the acquisition values of the recording, and
 
-        - root attributes ``sha256`` (of the samples as frames x channels in the dtype of the file, little-endian),
-          ``n_samples``, ``provenance``;
+        - root attributes ``signal_hash`` (`ecogpipe.storage.digests.signal_hash` of the blocks of 1,024 frames, as
+          frames x channels in the dtype of the file, little-endian), ``n_samples``, ``provenance``;
         - ``/channels/<number>`` for each of `channel_statistics.NUMBERS`, float64 over all channels, in the units of
           the acquisition (slope * raw + intercept);
         - ``/correlation``, float32, of the slow changes of the electrode and diagnostic channels with each other, and
           its attribute ``n_changes`` (see `ecogpipe.statistics.correlation`);
+        - ``/windows/std``, ``low``, ``high``, float32, (channels, windows), in the same units: standard deviation about
+          the window's own mean, least and largest sample of each second; ``first_sample`` and ``n_finite`` (see
+          `ecogpipe.results.scan.WindowWriter`);
         - ``/bnc``, the raw samples of the BNC columns (rows, time) at the full rate, and ``/bnc_channels``.
 
     Returns
@@ -68,16 +78,25 @@ def scan(raw: Path, scan: Path) -> Path:
         If the memory limit does not hold the blocks that the numbers are made from.
     """
     with open_raw(raw) as recording, whole_hdf5(scan) as file, threadpool_limits(1, user_api="blas"):
-        acquisition = recording.acquisition
-        _check_memory(raw, acquisition, recording.source.dtype)
+        acquisition, rate = recording.acquisition, recording.acquisition.rate
         canonical.write_acquisition(file, acquisition)
-        rate = float(acquisition.rate)
-        numbers = channel_statistics.FrameNumbers(acquisition.n_channels, rate, _n_compared(acquisition))
-        digest, lines, tail = _Digest(), LineWriter(file, recording), _Tail()
-        _feed(recording, numbers, (digest, lines, tail), label=f"scan {raw.parent.name}")
+        starts, seconds = window_starts(recording)
+        numbers = RecordingNumbers(acquisition.n_channels, recording.n_samples, rate, _n_compared(acquisition), starts)
+        lines, windows = LineWriter(file, recording), WindowWriter(file, recording, starts, seconds)
+        digests, n_alive = list[bytes](), 0
+        with progress(f"scan {raw.parent.name}", recording.n_bytes) as advance:
+            for look in _looks(recording, numbers):
+                windows.update(numbers.merge(look.measured))
+                lines.update(look.lines)
+                digests += look.digests
+                n_alive = max(n_alive, look.n_alive)
+                advance(look.n_bytes)
         lines.finish()
-        write_facts(file, recording.n_samples, digest.result(), [*acquisition.notes, *tail.notes(rate)])
-        write_identity(file, replace(read_identity(raw), signal=digest.result()))
+        windows.finish()
+        signal = signal_hash(digests)
+        notes = [*acquisition.notes, *_notes_of_tail(recording.n_samples, n_alive, float(rate)), *windows.notes]
+        write_facts(file, recording.n_samples, signal, notes)
+        write_identity(file, replace(read_identity(raw), signal=signal))
         in_units = channel_statistics.in_units(numbers.result(), acquisition.slope, acquisition.intercept)
         write_numbers(file, in_units, numbers.correlation)
         inputs = [raw, *(part.path for part in recording.parts if part.path.resolve() != raw.resolve())]
@@ -85,65 +104,85 @@ def scan(raw: Path, scan: Path) -> Path:
     return scan
 
 
-class _Taker(Protocol):
-    """Takes the fixed blocks of a recording, (frames, channels), one after the other."""
+@dataclass(frozen=True)
+class _Look:
+    """What one window of a recording shows.
 
-    def update(self, frames: Samples) -> None: ...
+    Attributes
+    ----------
+    measured
+        Numbers of the blocks that end in it.
+    digests
+        Hashes of these blocks.
+    lines
+        Its samples of the BNC rows, (rows, time).
+    n_alive
+        Frames of the recording up to the last one in it that is not zero or NaN in all channels; 0 without one.
+    n_bytes
+        Bytes of its samples.
+    """
 
-
-def _feed(recording: RawRecording, taker: _Taker, takers_beside: Sequence[_Taker], label: str) -> None:
-    """Hand every block to one taker, and to the others in a second thread: arithmetic and hashing take a core each."""
-
-    def take_beside(batch: Sequence[Samples]) -> None:
-        for frames in batch:
-            for other in takers_beside:
-                other.update(frames)
-
-    with (
-        ThreadPoolExecutor(1, thread_name_prefix="scan") as executor,
-        progress(label, prod(recording.source.shape) * recording.source.dtype.itemsize) as advance,
-    ):
-        for batch in _batches(recording):
-            beside = executor.submit(take_beside, batch)
-            for frames in batch:
-                taker.update(frames)
-            beside.result()
-            advance(sum(frames.nbytes for frames in batch))
-
-
-def _batches(recording: RawRecording) -> Iterator[list[Samples]]:
-    """Yield the fixed blocks, some at a time; they are valid until the next ones are asked for."""
-    source = recording.source
-    n_channels = len(source)
-    fixed = channel_statistics.FrameBlocks(n_channels, source.dtype)
-    most = load_params().memory_limit // _BATCH_SHARE
-    fixed_bytes = channel_statistics.FRAMES * n_channels * source.dtype.itemsize
-    n_at_once = max(1, min(_BATCH_BYTES, most) // fixed_bytes)
-
-    def held(n_samples: int) -> int:
-        """Return the bytes of a block, the next one, and a batch."""
-        return 2 * source.block_bytes(n_channels, n_samples) + n_at_once * fixed_bytes
-
-    length = affordable(source.n_samples, held, at_once=1)
-    for _, block in recording.blocks(length):
-        completed = fixed.push(block)
-        while batch := list(islice(completed, n_at_once)):
-            yield batch
-    if rest := list(fixed.rest()):
-        yield rest
+    measured: Measured
+    digests: list[bytes]
+    lines: Samples
+    n_alive: int
+    n_bytes: int
 
 
-class _Digest:
-    """The hash of all samples, little-endian."""
+def _looks(recording: RawRecording, numbers: RecordingNumbers) -> Iterator[_Look]:
+    """Look at a recording window by window, in threads."""
+    first_line = _n_compared(recording.acquisition)
 
-    def __init__(self) -> None:
-        self._hash = hashlib.sha256()
+    def look(samples: Samples, start: int, stop: int) -> _Look:
+        new, digests = samples[:, samples.shape[1] - (stop - start) :], list[bytes]()
 
-    def update(self, frames: Samples) -> None:
-        self._hash.update(frames.astype(frames.dtype.newbyteorder("<"), copy=False).data)
+        def hashed() -> Iterator[tuple[Samples, Samples]]:
+            for block, before in blocks_ending_in(samples, start, stop, recording.n_samples):
+                frames = np.ascontiguousarray(block)
+                digests.append(digest_of_frames(frames))
+                yield frames, before
 
-    def result(self) -> str:
-        return self._hash.hexdigest()
+        measured = numbers.measure(hashed(), start, stop)
+        return _Look(measured, digests, new[first_line:].copy(), _n_alive(new, start), new.nbytes)
+
+    longest, n_at_once = _windows_at_once(recording)
+    begins_with_block = all(start % FRAMES == 0 for start, _ in recording.window_borders(longest))
+    return recording.in_windows(look, 1 if begins_with_block else HISTORY, longest, n_at_once)
+
+
+def _windows_at_once(recording: RawRecording) -> tuple[int, int]:
+    """Return the samples of a window, and how many windows at once: what the memory limit affords.
+
+    Raises
+    ------
+    MemoryBlowOutError
+        If the memory limit does not hold a window of one block.
+    """
+    params, cost = load_params(), partial(_held_bytes, recording)
+    least = max(FRAMES, recording.chunk_length)
+    n_windows = next((n for n in range(params.workers, 0, -1) if cost(least, n) <= params.memory_limit), 0)
+    if not n_windows:
+        needed = cost(least, 1)
+        raise MemoryBlowOutError(
+            f"{recording.path}: scanning holds {least} frames of {len(recording.source)} channels and their numbers, "
+            f"which are {needed} bytes: more than the memory limit of {params.memory_limit} bytes. Raise the limit to "
+            f"{needed} bytes, or give the job more memory."
+        )
+    most = n_windows * _WINDOW_BYTES
+    length = affordable(recording.n_samples, lambda length: cost(length, n_windows), 1, most)
+    return max(least, length - length % FRAMES), n_windows
+
+
+def _held_bytes(recording: RawRecording, length: int, n_windows: int) -> int:
+    """Return all that is held of signals while so many windows of a length are looked at."""
+    acquisition, frame_bytes = recording.acquisition, recording.frame_bytes
+    n_channels, item_bytes = len(recording.source), int(recording.source.dtype.itemsize)
+    samples = (length + _HISTORIES * HISTORY) * frame_bytes
+    found = working_bytes(n_channels, item_bytes, float(acquisition.rate), length)
+    found += length * (n_channels - _n_compared(acquisition)) * item_bytes
+    reading = recording.source.block_bytes(n_channels, length) - min(length, recording.n_samples) * frame_bytes
+    merged = correlation.working_bytes(_n_compared(acquisition))
+    return n_windows * (samples + (1 + RESULTS_AHEAD) * found) + reading + merged
 
 
 def _n_compared(acquisition: canonical.Acquisition) -> int:
@@ -151,47 +190,23 @@ def _n_compared(acquisition: canonical.Acquisition) -> int:
     return acquisition.n_rows * acquisition.n_columns
 
 
-def _check_memory(raw: Path, acquisition: canonical.Acquisition, dtype: np.dtype[Any]) -> None:
-    n_channels = acquisition.n_channels
-    for what, needed in (
-        (
-            f"{channel_statistics.FRAMES} frames of {n_channels} channels at a time",
-            channel_statistics.working_bytes(n_channels, dtype, float(acquisition.rate)),
-        ),
-        ("the correlations of all channels", correlation.working_bytes(_n_compared(acquisition))),
-    ):
-        limit = load_params().memory_limit
-        if needed > limit // _SHARE:
-            raise MemoryBlowOutError(
-                f"{raw}: scanning takes {what}, which is {needed} bytes: more than half of the memory limit of {limit} "
-                f"bytes. Raise the limit to {_SHARE * needed} bytes, or give the job more memory."
-            )
+def _n_alive(samples: Samples, start: int) -> int:
+    """Return the frames of the recording up to the last one that is not zero or NaN in all channels, 0 without one."""
+    if _is_alive(samples[:, -1:]).any():
+        return start + int(samples.shape[1])
+    alive = np.flatnonzero(_is_alive(samples).any(axis=0))
+    return start + int(alive[-1]) + 1 if alive.size else 0
 
 
-class _Tail:
-    """The end of a recording in which every channel is zero or NaN, as of a file that was not filled to its end."""
-
-    def __init__(self) -> None:
-        self._n_frames, self._n_alive = 0, 0
-
-    def update(self, frames: Samples) -> None:
-        if _is_alive(frames[-1:]).any():
-            self._n_alive = self._n_frames + len(frames)
-        elif (alive := np.flatnonzero(_is_alive(frames).any(axis=1))).size:
-            self._n_alive = self._n_frames + int(alive[-1]) + 1
-        self._n_frames += len(frames)
-
-    def notes(self, rate: float) -> list[str]:
-        """Return a sentence where the tail is longer than a few frames."""
-        n_dead = self._n_frames - self._n_alive
-        if n_dead < _SHORTEST_TAIL:
-            return []
-        seconds = n_dead / rate
-        advice = (
-            f"declare 'crop_end_seconds: {seconds:.6g}' to leave it out" if self._n_alive else "nothing was recorded"
-        )
-        return [f"every channel is zero or NaN in the last {seconds:.6g} s ({n_dead} frames): {advice}"]
+def _is_alive(samples: Samples) -> npt.NDArray[np.bool_]:
+    return np.asarray((samples != 0) & (samples == samples))
 
 
-def _is_alive(frames: Samples) -> npt.NDArray[np.bool_]:
-    return np.asarray((frames != 0) & (frames == frames))
+def _notes_of_tail(n_samples: int, n_alive: int, rate: float) -> list[str]:
+    """Say in a sentence where the end of a recording is dead, as of a file that was not filled to its end."""
+    n_dead = n_samples - n_alive
+    if n_dead < _SHORTEST_TAIL:
+        return []
+    seconds = n_dead / rate
+    advice = f"declare 'crop_end_seconds: {seconds:.6g}' to leave it out" if n_alive else "nothing was recorded"
+    return [f"every channel is zero or NaN in the last {seconds:.6g} s ({n_dead} frames): {advice}"]

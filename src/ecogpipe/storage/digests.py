@@ -1,10 +1,12 @@
 """Hashes that tell whether signals and files are still what they were."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
+import blake3
 import h5py
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +23,36 @@ _PIECE_OF_ROW_BYTES = 500_000
 """Of a row: what has just been read is hashed while it is near the core."""
 
 
+_SIGNAL_PREFIX = "blake3:"
+"""Tells the hash of all samples from that of version 0.1, a SHA-256 in hexadecimal digits and nothing else."""
+
+
+def digest_of_frames(frames: npt.NDArray[Any]) -> bytes:
+    """Hash a block of frames, (frames, channels), little-endian."""
+    return blake3.blake3(little_endian(frames).cast("B")).digest()
+
+
+def signal_hash(digests: Iterable[bytes]) -> str:
+    """Return the hash of a signal from those of its blocks: ``blake3:``, and the hash of these one after the other."""
+    whole = blake3.blake3()
+    for digest in digests:
+        whole.update(digest)
+    return f"{_SIGNAL_PREFIX}{whole.hexdigest()}"
+
+
+def are_of_one_kind(signal_hashes: tuple[str, str]) -> bool:
+    """Tell whether two hashes of signals can be compared: those of version 0.1 are made otherwise."""
+    first, second = (text.startswith(_SIGNAL_PREFIX) for text in signal_hashes)
+    return first == second
+
+
 def sha256_of_dataset(dataset: h5py.Dataset) -> str:
     """Hash the values of a two-dimensional dataset, row after row, little-endian, whatever its chunks are."""
     digest = hashlib.sha256()
     n_rows, n_columns = dataset.shape
     for rows, columns in _pieces(n_rows, n_columns, dataset.dtype.itemsize):
         values = dataset[rows, columns]
-        digest.update(_little_endian(values))
+        digest.update(little_endian(values))
     return digest.hexdigest()
 
 
@@ -42,7 +67,7 @@ def sha256_of_rows(dataset: h5py.Dataset, advance: Callable[[int], None] = lambd
     def hash_row(row: int) -> None:
         digest = hashlib.sha256()
         for start in range(0, n_columns, length):
-            digest.update(_little_endian(dataset[row, start : start + length]))
+            digest.update(little_endian(dataset[row, start : start + length]))
         hashes[row] = digest.hexdigest()
         with one_at_a_time:
             advance(n_columns * dataset.dtype.itemsize)
@@ -74,7 +99,8 @@ def digest_of_places(path: Path) -> str:
     return digest.hexdigest()[:32]
 
 
-def _little_endian(values: npt.NDArray[np.generic]) -> memoryview:
+def little_endian(values: npt.NDArray[np.generic]) -> memoryview:
+    """Return the bytes of values in C order, little-endian."""
     return np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data
 
 
