@@ -14,7 +14,7 @@ rule run_config:
     localrule: True
     threads: 1
     resources:
-        mem_mb=of_study(100),
+        mem_mb=of_study(70),
         runtime=of_study(10),
     params:
         used={"config": config, "recordings": [recording.as_row() for recording in RECORDINGS.values()]},
@@ -33,7 +33,7 @@ rule missing_files:
     localrule: True
     threads: 1
     resources:
-        mem_mb=of_study(100),
+        mem_mb=of_study(70),
         runtime=of_study(10),
     params:
         sentences=list(MISSING.values()),

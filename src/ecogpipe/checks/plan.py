@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.datasource.buffers import HDF5Buffer
-from ecogpipe.datasource.chunk_writer import chunk_shape, shuffled_and_deflated
+from ecogpipe.datasource.chunk_writer import chunk_shape, lines_packed, shuffled_and_deflated
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import WiringError
 from ecogpipe.formats.header import Header
@@ -145,6 +146,7 @@ def _facts(recording: Recording, headers: list[Header], user_tables: Path | None
         n_samples=n_samples,
         item_bytes=headers[0].dtype.itemsize,
         n_edges=round(n_digital * _EDGES_PER_SECOND * n_samples / acquisition.rate),
+        n_seconds=ceil(n_samples / acquisition.rate),
         loaded_bytes=sum(header.loaded_bytes for header in headers),
     )
 
@@ -167,8 +169,8 @@ def _sample_packing(header: Header, facts: Facts, compression: str) -> Packing:
     samples = _sample(header)
     lines = samples[facts.n_channels - facts.n_lines :]
     return Packing(
-        raw=_packed_share(samples) if compression == "gzip" else 1.0,
-        lines=_packed_share(lines) if len(lines) else 1.0,
+        raw=len(shuffled_and_deflated(samples)) / samples.nbytes if compression == "gzip" else 1.0,
+        lines=len(lines_packed(lines)) / lines.nbytes if len(lines) else 1.0,
     )
 
 
@@ -181,7 +183,3 @@ def _sample(header: Header) -> npt.NDArray[Any]:
         start = max(0, buffer.shape[0 if part.time_first else 1] - _SAMPLED_FRAMES) // 2
         frames = slice(start, start + _SAMPLED_FRAMES)
         return np.ascontiguousarray(buffer[frames].T if part.time_first else buffer[:, frames])
-
-
-def _packed_share(samples: npt.NDArray[Any]) -> float:
-    return len(shuffled_and_deflated(samples)) / samples.nbytes

@@ -20,21 +20,21 @@ THREADS = {"scan": 2, "mirror": 2}
 """Cores that a job takes; one where a step is not named."""
 
 _PROGRAM = {
-    "run_config": 95 * MB,
-    "missing_files": 95 * MB,
-    "ingest": 70 * MB,
+    "run_config": 70 * MB,
+    "missing_files": 70 * MB,
+    "ingest": 55 * MB,
     "map_channels": 95 * MB,
     "mask_channels": 100 * MB,
-    "extract_events": 120 * MB,
-    "scan": 75 * MB,
-    "mirror": 225 * MB,
+    "extract_events": 99 * MB,
+    "scan": 180 * MB,
+    "mirror": 181 * MB,
     "qc": 350 * MB,
     "report": 190 * MB,
 }
 """The interpreter and the libraries that each step imports, and what a step holds whatever the recording is."""
 
-_MOST_SIGNALS = 200 * MB
-"""Larger blocks make no step faster."""
+_MOST_WINDOWS_BYTES = 95 * MB
+"""Of the scan: windows and what is found in them; larger ones make it no faster."""
 
 _LEAST_LIMIT = 144 * MB
 """Memory limit that every job has: it holds blocks of any known array, and small recordings do not fill it."""
@@ -77,6 +77,9 @@ _FLOAT32, _FLOAT64 = 4, 8
 _NUMBERS = 16
 """Of each channel in scan.h5, with what HDF5 needs for each."""
 
+_WINDOW_BYTES = 16
+"""Of each channel and window in scan.h5."""
+
 _PAGE_BYTES = 1_220_000
 
 _HELD_RECORDINGS = 12
@@ -107,6 +110,8 @@ class Facts:
         Edges to expect on its trigger lines.
     is_guess : bool
         Whether nothing but the size of the files is known.
+    n_seconds : int
+        Seconds, rounded up.
     loaded_bytes : int
         Of what is loaded as a whole, where that is more than the signals: several samples are averaged to one.
     """
@@ -120,6 +125,7 @@ class Facts:
     item_bytes: int
     n_edges: int = 0
     is_guess: bool = False
+    n_seconds: int = 0
     loaded_bytes: int = 0
 
     @property
@@ -205,7 +211,7 @@ def _held_bytes(step: str, facts: Facts) -> int:
         blocks = min(75 * MB, 20 * MB + 0.6 * facts.file_bytes)
         return round(blocks + min(50 * MB, facts.file_bytes / 100) + loaded)
     if step == "scan":
-        return round(min(_MOST_SIGNALS, 30 * MB + 1.3 * facts.signal_bytes))
+        return round(min(_MOST_WINDOWS_BYTES, 20 * MB + 0.85 * facts.signal_bytes))
     return 0
 
 
@@ -231,9 +237,10 @@ def output_bytes(
     copied = 0 if facts.storage == "linked" else rows * frames * facts.item_bytes * packing.raw
     lines = facts.n_lines * facts.n_samples * facts.item_bytes
     correlation = (facts.n_channels - facts.n_lines) ** 2 * _FLOAT32
+    of_channel = _NUMBERS * _FLOAT64 + _WINDOW_BYTES * facts.n_seconds
     sizes = {
         "ingest": copied + 12_000,
-        "scan": lines * packing.lines + correlation + 20_000 + _NUMBERS * _FLOAT64 * facts.n_channels,
+        "scan": lines * packing.lines + correlation + 25_000 + of_channel * facts.n_channels,
         "map_channels": 900 + 25 * facts.n_channels,
         "mask_channels": 1_600 + 220 * facts.n_electrodes,
         "extract_events": 1_600 + facts.n_edges * (_EVENT_BYTES + len(mirrors) * _EVENT_BYTES_OF_MIRROR),
