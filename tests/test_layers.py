@@ -85,7 +85,10 @@ def test_the_rules_write_the_files_of_these_names() -> None:
     folder = "<results>/{subject}/{session}/{recording}"
     outputs = RecordingFiles(Path(folder)).outputs(["{mirror}"])
     for output in outputs:
-        assert re.search(rf"rule {output.step}:.*?output:[^:]*?{re.escape(str(output.path))}", rules, re.DOTALL)
+        rule = re.search(rf"^rule {output.step}:.*?(?=^rule |\Z)", rules, re.DOTALL | re.MULTILINE)
+        assert rule
+        outputs_of_rule = rule[0].partition("    output:")[2].partition("    log:")[0]
+        assert f'"{output.path}"' in outputs_of_rule
     for name in (RUN_CONFIG, REPORT):
         assert f'"<results>/{name}"' in rules
 

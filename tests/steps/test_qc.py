@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from ecogpipe.errors import FormatError
-from ecogpipe.figures.page import DPI, FIGURES, read_page
+from ecogpipe.figures.page import DPI, FIGURES, read_page, save_page
+from ecogpipe.figures.page_numbers import read_page_numbers
+from ecogpipe.figures.style import own_style
 from ecogpipe.results.mask import read_mask, write_mask
 from ecogpipe.runtime.params import override
 from ecogpipe.steps.qc import page_of
@@ -220,11 +222,41 @@ def test_the_page_holds_its_figures_and_says_what_made_it(recording):
     page = draw_page(recording, DPI)
     with Image.open(page) as picture:
         assert picture.width == 2400
-        assert sum(figure.height for figure in read_page(page)) < picture.height
+        assert sum(figure.height for figure in read_page(page)[1]) < picture.height
         assert picture.text["Title"] == "s1/a/test_001"
         made_by = json.loads(picture.text["provenance"])
     assert made_by["step"] == "qc"
     assert [described["name"] for described in made_by["inputs"]][-1] == "test_001_Fs200.h5"
+
+
+def test_all_that_the_page_shows_is_beside_it_and_enough_to_draw_it_again(recording, tmp_path):
+    page = draw_page(recording, DPI)
+    numbers = page.with_suffix(".json")
+    written = json.loads(numbers.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert written["provenance"]["step"] == "qc"
+    assert written["sites"]["keep"] == content_of(recording).sites.keep.tolist()
+    with own_style():
+        save_page(read_page_numbers(numbers), tmp_path / "again.png", {})
+    with Image.open(page) as first, Image.open(tmp_path / "again.png") as again:
+        np.testing.assert_array_equal(np.asarray(first), np.asarray(again))
+
+
+def test_numbers_in_the_file_are_those_of_the_page(recording):
+    numbers = read_page_numbers(draw_page(recording).with_suffix(".json"))
+    expected = content_of(recording)
+    for found, shown in zip(numbers.maps, expected.maps, strict=True):
+        np.testing.assert_allclose(found.values, shown.values, rtol=1e-5)
+    for found, shown in zip(numbers.traces, expected.traces, strict=True):
+        np.testing.assert_allclose(found.seconds, shown.seconds, rtol=1e-11)
+        np.testing.assert_allclose(found.microvolts, shown.microvolts, rtol=1e-5)
+    assert (numbers.facts, numbers.captions) == (expected.facts, dict(expected.captions))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"title": 3}'])
+def test_a_file_that_holds_no_page_is_refused(tmp_path, text):
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(FormatError, match="does not hold what a quality page shows"):
+        read_page_numbers(tmp_path / "other.json")
 
 
 def test_what_is_shown_does_not_depend_on_the_memory_limit(tmp_path):
@@ -243,7 +275,7 @@ def test_a_recording_shorter_than_any_window_gets_a_page(tmp_path):
 def test_a_short_recording_with_every_site_masked_gets_a_page(tmp_path):
     done = finished_recording(tmp_path / "test_001", seconds=1.5, faults=Faults(dead_columns=tuple(range(8))))
     assert not content_of(done).sites.keep.any()
-    assert len(read_page(draw_page(done))) == 4
+    assert len(read_page(draw_page(done))[1]) == 4
 
 
 def test_a_mask_of_another_recording_is_refused(recording, tmp_path):
@@ -287,4 +319,4 @@ def test_mirrors_of_slow_drifts_have_a_page(tmp_path, ratio, seconds):
     """Down to a sample in ten seconds."""
     settings = {"ratio": ratio, "bandpass": [None, None], "notches": [], "reference": "none"}
     done = finished_recording(tmp_path / "test_001", seconds=seconds, mirror=settings)
-    assert [figure.name for figure in read_page(draw_page(done))] == [kind.name for kind in FIGURES]
+    assert [figure.name for figure in read_page(draw_page(done))[1]] == [kind.name for kind in FIGURES]

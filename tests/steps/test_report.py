@@ -35,8 +35,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self._inside = tag
         values = dict(attrs)
-        if tag == "img":
-            self.pictures.append(values["src"])
+        if tag in ("img", "image"):
+            self.pictures.append(values.get("src") or values["href"])
         self.addresses += [values[name] for name in ("href", "src", "action") if name in values]
         if tag == "script":
             self.scripts.append(values.get("type"))
@@ -74,8 +74,8 @@ def page(written):
 
 def test_every_figure_is_in_the_page_with_its_caption(study, page):
     embedded = [base64.b64decode(picture.removeprefix("data:image/png;base64,")) for picture in page.pictures]
-    figures = [figure for done in study.values() for figure in read_page(done.page)]
-    assert embedded == [figure.png for figure in figures]
+    figures = [figure for done in study.values() for figure in read_page(done.page)[1]]
+    assert embedded == [done.page.read_bytes() for done in study.values()]
     assert [figure.name for figure in figures] == [kind.name for kind in FIGURES] * 2
     for figure in figures:
         assert figure.caption in page.text
@@ -145,7 +145,7 @@ def test_a_large_study_is_folded_and_its_report_stays_small(study, written):
     assert set(large.pictures) == {"s1/a/test_001/test_001_Fs200_qc.png"}
     assert (written.parent / large.pictures[0]).is_file()
     assert len(text) / 13 < 50_000
-    for figure in read_page(study["s1/a/test_001"].page):
+    for figure in read_page(study["s1/a/test_001"].page)[1]:
         assert figure.caption in large.text
 
 
@@ -168,9 +168,10 @@ def look(browser, page, folder, *what):
 
 
 WHERE = """<script>addEventListener("load", () => {
-  const places = [...document.images].map(image => {
-    const box = image.getBoundingClientRect();
-    return [image.naturalWidth, box.left, box.top, box.right, box.bottom, document.documentElement.scrollWidth];
+  const places = [...document.querySelectorAll("svg.figure")].map(figure => {
+    const box = figure.getBoundingClientRect();
+    const page = document.documentElement;
+    return [figure.viewBox.baseVal.width, box.left, box.top, box.right, box.bottom, page.scrollWidth];
   });
   document.body.setAttribute("data-places", JSON.stringify(places));
 });</script>"""

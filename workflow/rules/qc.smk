@@ -1,6 +1,6 @@
 """What a person looks at: a page of figures for each mirror, and one report of the study.
 
-In: everything made so far. Out: <recording>_<mirror>_qc.png, report.html.
+In: everything made so far. Out: <recording>_<mirror>_qc.png and .json, report.html.
 """
 
 
@@ -21,6 +21,7 @@ rule qc:
             subcategory="{session}",
             labels={"recording": "{recording}", "mirror": "{mirror}"},
         ),
+        numbers="<results>/{subject}/{session}/{recording}/{recording}_{mirror}_qc.json",
     log:
         "<logs>/{subject}/{session}/{recording}/qc_{mirror}.log",
     benchmark:

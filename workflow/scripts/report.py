@@ -16,7 +16,10 @@ with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=sna
         mirrors=mirrors,
         title="Recordings of the study",
         benchmarks={
-            name: [benchmarks / name / f"{output.job}.tsv" for output in RecordingFiles(folder).outputs(mirrors)]
+            name: [
+                benchmarks / name / f"{job}.tsv"
+                for job in dict.fromkeys(output.job for output in RecordingFiles(folder).outputs(mirrors))
+            ]
             for name, folder in folders.items()
         },
     )

@@ -18,7 +18,7 @@ from ecogpipe.errors import WiringError
 from ecogpipe.formats.header import Header
 from ecogpipe.formats.joined import check_joinable, read_headers
 from ecogpipe.mirroring.settings import MirrorSettings
-from ecogpipe.results.names import RecordingFiles
+from ecogpipe.results.names import NUMBERS_SUFFIX, Output, RecordingFiles
 from ecogpipe.runtime import costs
 from ecogpipe.runtime.costs import Facts, MirrorPlan, Packing, Storage
 from ecogpipe.runtime.params import override
@@ -105,16 +105,21 @@ def plan_recording(recording: Recording, config: Mapping[str, Any], user_tables:
     outputs = list(RecordingFiles(Path(recording.recording)).outputs(mirrors))
     lowest_ratio = min(mirror.ratio for mirror in mirrors.values())
     seconds = defaultdict[str, float](float)
-    for output in outputs:
-        seconds[output.step] += costs.seconds(output.step, facts)
+    for step, _ in dict.fromkeys((output.step, output.mirror) for output in outputs):
+        seconds[step] += costs.seconds(step, facts)
     return RecordingPlan(
         name=recording.full_name,
         bytes_in=facts.file_bytes,
-        outputs={output.path.name: sizes.get(f"{output.step} {output.mirror}".strip(), 0) for output in outputs},
+        outputs={output.path.name: _size_of(output, sizes) for output in outputs},
         scratch_bytes=max(costs.scratch_bytes(facts, mirror) for mirror in mirrors.values()),
         memory={output.step: costs.memory_bytes(output.step, facts, lowest_ratio) for output in outputs},
         seconds=dict(seconds),
     )
+
+
+def _size_of(output: Output, sizes: Mapping[str, int]) -> int:
+    kind = "numbers" if output.path.suffix == NUMBERS_SUFFIX else output.step
+    return sizes.get(f"{kind} {output.mirror}".strip(), 0)
 
 
 def _check_channels(recording: Recording, header: Header, user_tables: Path | None) -> None:

@@ -16,13 +16,14 @@ from PIL import Image
 
 from ecogpipe.datasource.blocks import affordable
 from ecogpipe.errors import EcogpipeError
+from ecogpipe.figures.page_numbers import read_page_numbers
 from ecogpipe.formats.joined import find_segments, joined_blocks, read_headers
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.events import read_events
 from ecogpipe.results.identity import KEY, read_identity, signal_hash_of
 from ecogpipe.results.mask import read_mask
 from ecogpipe.results.mirror import read_mirror, read_row_hashes, signals_of
-from ecogpipe.results.names import MASK, RecordingFiles
+from ecogpipe.results.names import MASK, NUMBERS_SUFFIX, RecordingFiles
 from ecogpipe.results.provenance import older_changes, read_provenance
 from ecogpipe.results.recording import RawRecording, open_raw
 from ecogpipe.results.scan import read_signal_hash
@@ -275,8 +276,11 @@ def _check_inputs_of(path: Path) -> Iterator[Finding]:
 
 
 def _check_page(path: Path) -> Iterator[Finding]:
-    with Image.open(path) as picture:
-        picture.load()
+    if path.suffix == NUMBERS_SUFFIX:
+        read_page_numbers(path)
+    else:
+        with Image.open(path) as picture:
+            picture.load()
     yield from _check_inputs(path, read_provenance(path))
 
 

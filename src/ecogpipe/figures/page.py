@@ -1,6 +1,5 @@
 """The quality page of a recording and one of its mirrors: a few figures, one below the other, in one picture."""
 
-import io
 import json
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -72,27 +71,24 @@ class Page:
 
 @dataclass(frozen=True)
 class FigureKind:
-    """A figure of quality pages: its name, its title in a report, how it is drawn, and how many colours it needs.
+    """A figure of quality pages: its name, its title in a report, and how it is drawn.
 
-    A figure of lines needs a few colours; None keeps all of them, as maps need. It draws nothing, None, of a page that
-    holds nothing for it.
+    It draws nothing, None, of a page that holds nothing for it.
     """
 
     name: str
     title: str
     draw: Callable[[Page], Figure | None]
-    n_colours: int | None = None
 
 
 @dataclass(frozen=True)
 class PageFigure:
-    """One figure of a quality page: its name, what is to be said of it, its size in pixels, and itself as PNG."""
+    """One figure of a quality page: its name, what is to be said of it, its first row of pixels and their number."""
 
     name: str
     caption: str
-    width: int
+    top: int
     height: int
-    png: bytes
 
 
 def qc_figures(page: Page) -> dict[str, Figure]:
@@ -119,27 +115,8 @@ def save_page(page: Page, path: Path, texts: Mapping[str, str]) -> None:
     Image.fromarray(np.concatenate(list(bands.values()))).save(path, format="PNG", dpi=(DPI, DPI), pnginfo=info)
 
 
-def read_page(path: Path) -> list[PageFigure]:
-    """Read the figures of a page that `save_page` wrote, those of lines in few colours, so that a report stays small.
-
-    Raises
-    ------
-    FormatError
-        If the file is missing or is not a quality page.
-    """
-    figures = []
-    picture = _open_page(path)
-    picture.load()
-    for place in _places(picture, path):
-        cut = picture.crop((0, place["top"], picture.width, place["top"] + place["height"]))
-        png = io.BytesIO()
-        _few_colours(cut, _n_colours(place["name"])).save(png, format="PNG", optimize=True)
-        figures.append(PageFigure(place["name"], place["caption"], cut.width, cut.height, png.getvalue()))
-    return figures
-
-
-def read_captions(path: Path) -> tuple[tuple[int, int], dict[str, str]]:
-    """Read the size in pixels of a page that `save_page` wrote, and the captions of its figures.
+def read_page(path: Path) -> tuple[tuple[int, int], list[PageFigure]]:
+    """Read the size in pixels of a page that `save_page` wrote, (width, height), and where its figures are.
 
     Raises
     ------
@@ -147,7 +124,10 @@ def read_captions(path: Path) -> tuple[tuple[int, int], dict[str, str]]:
         If the file is missing or is not a quality page.
     """
     with _open_page(path) as picture:
-        return picture.size, {place["name"]: place["caption"] for place in _places(picture, path)}
+        places = _places(picture, path)
+        return picture.size, [
+            PageFigure(place["name"], place["caption"], place["top"], place["height"]) for place in places
+        ]
 
 
 def _open_page(path: Path) -> Image.Image:
@@ -163,17 +143,6 @@ def _places(picture: Image.Image, path: Path) -> list[dict[str, Any]]:
     if not places:
         raise FormatError(f"{path}: does not say which figures it holds, so it is not a quality page; run qc again.")
     return places
-
-
-def _n_colours(name: str) -> int | None:
-    return next((kind.n_colours for kind in FIGURES if kind.name == name), None)
-
-
-def _few_colours(picture: Image.Image, n_colours: int | None) -> Image.Image:
-    """Return a picture of at most so many colours, which takes a third of the room and looks the same."""
-    if n_colours is None:
-        return picture
-    return picture.quantize(n_colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
 def _new_figure(height: float) -> Figure:
@@ -228,9 +197,9 @@ def _triggers_figure(page: Page) -> Figure:
 
 FIGURES = (
     FigureKind("maps", "The array", _maps_figure),
-    FigureKind("spectra", "Spectra before and after", _spectra_figure, n_colours=64),
-    FigureKind("traces", "Traces before and after", _traces_figure, n_colours=32),
-    FigureKind("triggers", "Triggers", _triggers_figure, n_colours=64),
+    FigureKind("spectra", "Spectra before and after", _spectra_figure),
+    FigureKind("traces", "Traces before and after", _traces_figure),
+    FigureKind("triggers", "Triggers", _triggers_figure),
 )
 """The figures of a page, from top to bottom."""
 

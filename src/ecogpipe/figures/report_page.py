@@ -13,7 +13,7 @@ import numpy as np
 
 from ecogpipe.figures import wording
 from ecogpipe.figures.array import mask_colours
-from ecogpipe.figures.page import FIGURES, read_captions, read_page
+from ecogpipe.figures.page import FIGURES, read_page
 from ecogpipe.figures.wording import MirrorFacts
 from ecogpipe.results.events import EventsTable
 from ecogpipe.results.mask import MANUAL, MaskTable
@@ -86,12 +86,22 @@ class RecordingSummary:
 
 @dataclass(frozen=True)
 class _Figure:
-    """A picture by its address, its size in pixels, and titles and captions of what it shows."""
+    """A figure of a quality page: its title, its caption, its first row of pixels and their number."""
+
+    title: str
+    caption: str
+    top: int
+    height: int
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A quality page by its address, its size in pixels, and its figures."""
 
     address: str
     width: int
     height: int
-    captions: Sequence[tuple[str, str]]
+    figures: Sequence[_Figure]
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,7 @@ class _Mirror:
     facts: MirrorFacts
     rate: str
     made: str
-    figures: Sequence[_Figure]
+    picture: _Picture
 
 
 @dataclass(frozen=True)
@@ -172,7 +182,7 @@ def recording_section(result: RecordingSummary, page_folder: Path, small: bool) 
                 facts,
                 wording.rate_text(facts.rate),
                 _made(facts),
-                _held_figures(page) if small else [_linked_page(page, page_folder)],
+                _picture(page, _held(page) if small else _linked(page, page_folder)),
             )
             for page, facts in zip(result.pages, result.mirrors, strict=True)
         ],
@@ -270,28 +280,19 @@ def _made(facts: MirrorFacts) -> str:
     )
 
 
-def _held_figures(page: Path) -> list[_Figure]:
-    """Return the figures of a quality page, each as an address that holds it."""
-    return [
-        _Figure(
-            address=f"data:image/png;base64,{base64.b64encode(figure.png).decode('ascii')}",
-            width=figure.width,
-            height=figure.height,
-            captions=[(_TITLES[figure.name], figure.caption)],
-        )
-        for figure in read_page(page)
-    ]
+def _picture(page: Path, address: str) -> _Picture:
+    size, figures = read_page(page)
+    return _Picture(address, *size, [_Figure(_TITLES[own.name], own.caption, own.top, own.height) for own in figures])
 
 
-def _linked_page(page: Path, page_folder: Path) -> _Figure:
-    """Return a whole quality page by its address beside the report."""
-    (width, height), captions = read_captions(page)
-    return _Figure(
-        address=quote(Path(os.path.relpath(page, page_folder)).as_posix()),
-        width=width,
-        height=height,
-        captions=[(_TITLES[name], caption) for name, caption in captions.items()],
-    )
+def _held(page: Path) -> str:
+    """Return an address that holds a page."""
+    return f"data:image/png;base64,{base64.b64encode(page.read_bytes()).decode('ascii')}"
+
+
+def _linked(page: Path, page_folder: Path) -> str:
+    """Return the address of a page beside the report."""
+    return quote(Path(os.path.relpath(page, page_folder)).as_posix())
 
 
 def _thumbnail(result: RecordingSummary) -> _Thumbnail:

@@ -10,6 +10,8 @@ from pathlib import Path
 RAW, SCAN = "raw.h5", "scan.h5"
 CHANNELS, MASK, EVENTS = "channels.tsv", "mask.tsv", "events.tsv"
 RUN_CONFIG, REPORT = "run_config.yaml", "report.html"
+NUMBERS_SUFFIX = ".json"
+"""Of the file beside a quality page that holds all that it shows."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,15 @@ class Step:
         Steps whose outputs it reads.
     file : str
         Name of its output in the folder of the recording.
+    has_numbers : bool
+        Whether a file with the numbers that its output shows is beside it, of the same name but `NUMBERS_SUFFIX`.
     """
 
     name: str
     revision: int
     reads: tuple[str, ...]
     file: str
+    has_numbers: bool = False
 
     def file_of(self, recording: str, mirror: str = "") -> str:
         """Return the name of its output.
@@ -55,14 +60,15 @@ STEPS = (
     Step("mirror", 5, ("ingest", "map_channels"), "{recording}_{mirror}.h5"),
     Step(
         "qc",
-        5,
+        6,
         ("ingest", "scan", "map_channels", "mask_channels", "extract_events", "mirror"),
         "{recording}_{mirror}_qc.png",
+        has_numbers=True,
     ),
 )
 """The steps of a recording in their order. A mirror reads the mask too, where its settings use it."""
 
-STUDY_REVISIONS = {"report": 5, "run_config": 1, "missing_files": 1}
+STUDY_REVISIONS = {"report": 6, "run_config": 1, "missing_files": 1}
 """Revisions of the steps that write a file for the whole study."""
 
 _OF_NAME = {step.name: step for step in STEPS}
@@ -132,4 +138,7 @@ class RecordingFiles:
         for mirror in ("", *mirrors):
             for step in STEPS:
                 if bool(mirror) == ("{mirror}" in step.file):
-                    yield Output(step.name, self.folder / step.file_of(self.folder.name, mirror), mirror)
+                    path = self.folder / step.file_of(self.folder.name, mirror)
+                    yield Output(step.name, path, mirror)
+                    if step.has_numbers:
+                        yield Output(step.name, path.with_suffix(NUMBERS_SUFFIX), mirror)

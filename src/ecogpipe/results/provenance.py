@@ -77,7 +77,7 @@ def read_provenance(output: Path) -> dict[str, Any]:
     FormatError
         If the file cannot be read, or does not say what made it.
     """
-    readers = {".h5": _of_hdf5, ".tsv": _of_table, ".png": _of_picture, ".html": _of_report}
+    readers = {".h5": _of_hdf5, ".tsv": _of_table, ".png": _of_picture, ".json": _of_numbers, ".html": _of_report}
     try:
         return readers[output.suffix](output)
     except (KeyError, OSError, ValueError, SyntaxError) as error:
@@ -108,6 +108,11 @@ def _of_hdf5(path: Path) -> dict[str, Any]:
 
 def _of_table(path: Path) -> dict[str, Any]:
     made_by: dict[str, Any] = read_header(path)[_KEY]
+    return made_by
+
+
+def _of_numbers(path: Path) -> dict[str, Any]:
+    made_by: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))[_KEY]
     return made_by
 
 

@@ -19,8 +19,14 @@ CHANGES: Mapping[str, Mapping[int, str]] = {
     "mask_channels": {3: "an array of which most sites are bad is masked right, or its mask says that it cannot tell"},
     "extract_events": {3: "a single spike on a trigger line no longer hides its pulses"},
     "mirror": {5: f"{_IDENTITY}, and a pulse beside missing samples is kept"},
-    "qc": {5: "the page shows the notes of the mask"},
-    "report": {5: "the report shows the notes of the masks, and which recordings an older version read"},
+    "qc": {
+        5: "the page shows the notes of the mask",
+        6: "the numbers that the page shows are in a file beside it",
+    },
+    "report": {
+        5: "the report shows the notes of the masks, and which recordings an older version read",
+        6: "the report holds the pages as they are",
+    },
 }
 """What a revision changed, in words that end a sentence, by step; earlier ones are not described."""
 

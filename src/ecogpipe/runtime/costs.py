@@ -80,7 +80,8 @@ _NUMBERS = 16
 _WINDOW_BYTES = 16
 """Of each channel and window in scan.h5."""
 
-_PAGE_BYTES = 1_220_000
+_PAGE_BYTES, _NUMBERS_BYTES = 1_220_000, 1_000_000
+"""Of a quality page, and of the numbers that it shows."""
 
 _HELD_RECORDINGS = 12
 """Recordings up to which a report holds its pictures; beyond, it links to them."""
@@ -249,6 +250,7 @@ def output_bytes(
         low = ceil(facts.n_samples / mirror.ratio)
         sizes[f"mirror {name}"] = low * (facts.n_channels + facts.n_lines) * _FLOAT32 + 20_000 + 50 * facts.n_channels
         sizes[f"qc {name}"] = _PAGE_BYTES
+        sizes[f"numbers {name}"] = _NUMBERS_BYTES
     return {step: round(size) for step, size in sizes.items()}
 
 

@@ -9,12 +9,14 @@ from ecogpipe.errors import FormatError
 from ecogpipe.figures.page import Page, save_page
 from ecogpipe.figures.page_content import page_content
 from ecogpipe.figures.page_inputs import PageInputs, line_frequencies, line_name
+from ecogpipe.figures.page_numbers import read_page_numbers, write_page_numbers
 from ecogpipe.figures.style import own_style
 from ecogpipe.figures.wording import read_mirror_facts
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.events import read_events
 from ecogpipe.results.identity import KEY, check_same_signal
 from ecogpipe.results.mask import MaskTable, read_mask
+from ecogpipe.results.names import NUMBERS_SUFFIX
 from ecogpipe.results.provenance import provenance
 from ecogpipe.results.recording import open_raw
 from ecogpipe.results.scan import read_scan
@@ -38,7 +40,7 @@ def qc(
         What the steps of these names wrote for the recording.
     page : Path
         The picture to write, a PNG 2,400 pixels wide. It holds where each figure is and what is to be said of it, for
-        the report.
+        the report. All that it shows is written beside it, as JSON of the same name.
     title : str
         Name of the recording on the page.
 
@@ -58,8 +60,11 @@ def qc(
     inputs = [raw, channels, mask, scan, events, mirror]
     made_by = provenance("qc", inputs, {"title": title}, page.parent)
     made_by[KEY] = check_same_signal(*inputs).as_json()
+    numbers = page.with_suffix(NUMBERS_SUFFIX)
+    with whole_file(numbers) as part:
+        write_page_numbers(content, made_by, part)
     with own_style(), whole_file(page) as part:
-        save_page(content, part, {"Title": title, "provenance": to_json(made_by)})
+        save_page(read_page_numbers(numbers), part, {"Title": title, "provenance": to_json(made_by)})
     return page
 
 
