@@ -38,7 +38,7 @@ rule scan:
         "<logs>/{subject}/{session}/{recording}/scan.log",
     benchmark:
         "<benchmarks>/{subject}/{session}/{recording}/scan.tsv"
-    threads: 2
+    threads: threads_of("scan")
     resources:
         **asked_by("scan"),
     params:

@@ -16,7 +16,7 @@ rule mirror:
         "<logs>/{subject}/{session}/{recording}/mirror_{mirror}.log",
     benchmark:
         "<benchmarks>/{subject}/{session}/{recording}/mirror_{mirror}.tsv"
-    threads: 2
+    threads: threads_of("mirror")
     resources:
         **asked_by("mirror"),
     params:

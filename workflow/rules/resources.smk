@@ -6,6 +6,7 @@ from math import ceil
 from ecogpipe.runtime.costs import (
     MB,
     Facts,
+    job_threads,
     longest_minutes,
     memory_bytes,
     report_bytes,
@@ -66,6 +67,11 @@ def asked_by(step: str) -> dict:
         return {"mem_mb": memory, "disk_mb": room, "runtime": minutes}
     amounts = {ceil(memory_bytes(step, get_facts(recording.full_name)) / MB) for recording in PRESENT}
     return {"mem_mb": amounts.pop() if len(amounts) == 1 else memory}
+
+
+def threads_of(step: str):
+    """Return the function that gives the cores of a job of a step."""
+    return signed(lambda wildcards: job_threads(step, get_facts(get_name(wildcards))))
 
 
 def asked_by_report() -> dict:

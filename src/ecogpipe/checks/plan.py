@@ -49,6 +49,8 @@ class RecordingPlan:
         Peak memory in bytes, by step.
     seconds : dict of str to float
         How long its jobs take on an ordinary workstation, by step; generously.
+    threads : dict of str to int
+        Cores that a job takes, by step.
     """
 
     name: str
@@ -57,6 +59,7 @@ class RecordingPlan:
     scratch_bytes: int
     memory: dict[str, int]
     seconds: dict[str, float]
+    threads: dict[str, int]
 
     @property
     def bytes_out(self) -> int:
@@ -114,6 +117,7 @@ def plan_recording(recording: Recording, config: Mapping[str, Any], user_tables:
         scratch_bytes=max(costs.scratch_bytes(facts, mirror) for mirror in mirrors.values()),
         memory={output.step: costs.memory_bytes(output.step, facts, lowest_ratio) for output in outputs},
         seconds=dict(seconds),
+        threads={output.step: costs.job_threads(output.step, facts) for output in outputs},
     )
 
 

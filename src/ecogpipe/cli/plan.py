@@ -4,7 +4,8 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
 from pathlib import Path
 
 from ecogpipe.checks.plan import RecordingPlan, plan_recording
@@ -94,29 +95,31 @@ def _bytes_to_write(study: Study, plans: Sequence[RecordingPlan]) -> int:
     return missing + sum(size for name, size in _bytes_of_study(study).items() if not (study.results / name).exists())
 
 
-def _at_once(step: str, cores: int) -> int:
-    return max(1, cores // costs.THREADS.get(step, 1))
+def _at_once(needs: Iterable[tuple[int, int]], cores: int) -> int:
+    """Return the most that jobs need which run at the same time, of what each needs and the cores that it takes."""
+    total, left = 0.0, cores
+    for need, threads in sorted(needs, key=lambda job: job[0] / job[1], reverse=True):
+        total += need * min(1, left / threads)
+        left = max(0, left - threads)
+    return ceil(total)
 
 
 def _scratch_at_once(plans: Sequence[RecordingPlan], cores: int) -> int:
-    """Return the scratch of the mirrors that run at the same time, the largest ones."""
-    return sum(sorted((plan.scratch_bytes for plan in plans), reverse=True)[: _at_once("mirror", cores)])
+    """Return the scratch of the mirrors that run at the same time."""
+    return _at_once([(plan.scratch_bytes, min(cores, plan.threads["mirror"])) for plan in plans], cores)
 
 
 def _memory_at_once(study: Study, plans: Sequence[RecordingPlan], cores: int) -> int:
     """Return the memory of as many jobs of a step as run at the same time, of the step that needs most."""
     needs = [costs.report_memory_bytes(*_extent(study))]
     for step in plans[0].memory:
-        largest = sorted((plan.memory[step] for plan in plans), reverse=True)
-        needs.append(sum(largest[: _at_once(step, cores)]))
+        needs.append(_at_once([(plan.memory[step], min(cores, plan.threads[step])) for plan in plans], cores))
     return max(needs)
 
 
 def _minutes(plans: Sequence[RecordingPlan], cores: int) -> float:
     """Return the minutes of the whole study: the work over the cores, but no less than the longest recording."""
-    work = sum(
-        seconds * min(cores, costs.THREADS.get(step, 1)) for plan in plans for step, seconds in plan.seconds.items()
-    )
+    work = sum(seconds * min(cores, plan.threads[step]) for plan in plans for step, seconds in plan.seconds.items())
     return max(work / cores, *(sum(plan.seconds.values()) for plan in plans)) / 60
 
 

@@ -18,7 +18,7 @@ from ecogpipe.figures.triggers import Line, Timeline
 from ecogpipe.statistics.psd import Spectrum
 from ecogpipe.storage.portable import to_json
 
-_DIGITS, _DIGITS_OF_TIMES = 6, 12
+_DIGITS, _DIGITS_OF_TIMES = 5, 12
 """Significant ones: more than a figure shows; of times, enough for every sample of a day."""
 
 _TIMES = frozenset(("seconds", "rising", "falling", "settling", "gaps", "parts"))

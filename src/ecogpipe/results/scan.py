@@ -1,6 +1,7 @@
 """The scan of a recording, scan.h5: numbers of every channel, their correlation, and the BNC lines at the full rate."""
 
 from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -159,6 +160,13 @@ class LineWriter:
         self._n_rows, self._written = n_rows, 0
         self._waiting: npt.NDArray[Any] = np.zeros((len(self._channels), length), dtype)
         self._n_waiting = 0
+        self._packers = ThreadPoolExecutor(load_params().workers, thread_name_prefix="pack")
+
+    def __enter__(self) -> "LineWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._packers.shutdown(cancel_futures=True)
 
     def update(self, lines: npt.NDArray[Any]) -> None:
         """Take the next samples, (channels, time)."""
@@ -180,8 +188,9 @@ class LineWriter:
             self._write()
 
     def _write(self) -> None:
-        for row in range(0, len(self._channels), self._n_rows):
-            packed = lines_packed(self._waiting[row : row + self._n_rows])
+        rows = range(0, len(self._channels), self._n_rows)
+        groups = [self._waiting[row : row + self._n_rows] for row in rows]
+        for row, packed in zip(rows, self._packers.map(lines_packed, groups), strict=True):
             self._dataset.id.write_direct_chunk((row, self._written), packed)
         self._written += self._waiting.shape[1]
         self._n_waiting = 0

@@ -16,8 +16,9 @@ Storage = Literal["linked", "copied", "loaded"]
 
 MB = 1_000_000
 
-THREADS = {"scan": 2, "mirror": 2}
-"""Cores that a job takes; one where a step is not named."""
+_SHARED_STEPS = frozenset(("scan", "mirror"))
+_WORTH_SHARING_BYTES = 250 * MB
+"""Of the files of a recording: short ones are sooner done side by side, on one core each, than one after the other."""
 
 _PROGRAM = {
     "run_config": 70 * MB,
@@ -29,7 +30,7 @@ _PROGRAM = {
     "scan": 180 * MB,
     "mirror": 181 * MB,
     "qc": 350 * MB,
-    "report": 190 * MB,
+    "report": 130 * MB,
 }
 """The interpreter and the libraries that each step imports, and what a step holds whatever the recording is."""
 
@@ -59,8 +60,7 @@ _BLOCKS_OF_LINES_BYTES = 35 * MB
 _COUNT_BYTES = 2
 """Of a sample that is a count of the converter: the shortest ones, which grow most in float64."""
 
-_PAGE_PIXELS_BYTES = 80 * MB
-_PAGE_COPIES_BYTES = 2 * MB
+_PAGE_COPIES_BYTES = 4 * MB
 _FOLDED_COPIES_BYTES = 150_000
 _RUNNER = 300 * MB
 """The Snakemake that a cluster starts in each job, and the one that starts it."""
@@ -80,13 +80,13 @@ _NUMBERS = 16
 _WINDOW_BYTES = 16
 """Of each channel and window in scan.h5."""
 
-_PAGE_BYTES, _NUMBERS_BYTES = 1_220_000, 1_000_000
+_PAGE_BYTES, _NUMBERS_BYTES = 1_220_000, 1_450_000
 """Of a quality page, and of the numbers that it shows."""
 
 _HELD_RECORDINGS = 12
 """Recordings up to which a report holds its pictures; beyond, it links to them."""
 
-_HELD_PAGE_BYTES = 750_000
+_HELD_PAGE_BYTES = 1_650_000
 _FOLDED_BYTES = 6_500
 _EVENT_BYTES, _EVENT_BYTES_OF_MIRROR = 50, 8
 
@@ -170,6 +170,11 @@ def memory_bytes(step: str, facts: Facts, ratio: int = _USUAL_RATIO) -> int:
     return program_bytes(step) + (_held_by_mirror(facts, ratio) if step == "mirror" else _held_bytes(step, facts))
 
 
+def job_threads(step: str, facts: Facts) -> int:
+    """Return the cores that the job of a step takes; its result does not depend on them."""
+    return 2 if step in _SHARED_STEPS and facts.file_bytes >= _WORTH_SHARING_BYTES else 1
+
+
 def program_bytes(step: str) -> int:
     """Return the memory of the interpreter and the libraries of a step.
 
@@ -189,7 +194,7 @@ def program_bytes(step: str) -> int:
 def report_memory_bytes(n_recordings: int, n_mirrors: int) -> int:
     """Return the memory that the report of so many recordings needs."""
     if n_recordings <= _HELD_RECORDINGS:
-        return _PROGRAM["report"] + _PAGE_PIXELS_BYTES + n_recordings * n_mirrors * _PAGE_COPIES_BYTES
+        return _PROGRAM["report"] + n_recordings * n_mirrors * _PAGE_COPIES_BYTES
     return _PROGRAM["report"] + n_recordings * n_mirrors * _FOLDED_COPIES_BYTES
 
 

@@ -82,16 +82,15 @@ def scan(raw: Path, scan: Path) -> Path:
         canonical.write_acquisition(file, acquisition)
         starts, seconds = window_starts(recording)
         numbers = RecordingNumbers(acquisition.n_channels, recording.n_samples, rate, _n_compared(acquisition), starts)
-        lines, windows = LineWriter(file, recording), WindowWriter(file, recording, starts, seconds)
-        digests, n_alive = list[bytes](), 0
-        with progress(f"scan {raw.parent.name}", recording.n_bytes) as advance:
+        windows, digests, n_alive = WindowWriter(file, recording, starts, seconds), list[bytes](), 0
+        with LineWriter(file, recording) as lines, progress(f"scan {raw.parent.name}", recording.n_bytes) as advance:
             for look in _looks(recording, numbers):
                 windows.update(numbers.merge(look.measured))
                 lines.update(look.lines)
                 digests += look.digests
                 n_alive = max(n_alive, look.n_alive)
                 advance(look.n_bytes)
-        lines.finish()
+            lines.finish()
         windows.finish()
         signal = signal_hash(digests)
         notes = [*acquisition.notes, *_notes_of_tail(recording.n_samples, n_alive, float(rate)), *windows.notes]
