@@ -1,4 +1,4 @@
-"""Speed and memory, side by side with others: the mirror of a recording, its sources, ingest and scan.
+"""Speed and memory, side by side with others: a study, the mirror of a recording, its sources, ingest and scan.
 
 python benchmarks/run.py [--seconds 300] [--folder bench]
 
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import sources
 import steps
+import study
 from floor import read_fastest, read_with_h5py
 from mirror import make_mirror
 from recording import CHANNELS_FIRST, N_CHANNELS, RATE, TIME_FIRST, write_recordings
@@ -71,6 +72,7 @@ def main() -> None:
         bench_mirror(folder / name, megabytes)
     sources.main(folder)
     steps.main(folder)
+    study.bench(arguments.folder.absolute() / "study", study.ROUNDS)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from ecogpipe.synthetic import SyntheticRecording
 from mirror import SET_UP
 from recording import CHANNELS_FIRST, N_BNCS, RATE, TIME_FIRST, write_recordings
 
-SECONDS, COPIES, CORES = 40, 4, 2
+SECONDS, COPIES, CORES, ROUNDS = 40, 4, 2, 3
 TDMS = "recording.tdms"
 OWN_PROGRAM = Path(sys.executable).with_name("ecogpipe")
 WITHOUT_PAGES = ("--until", "mirror", "extract_events")
@@ -116,7 +116,7 @@ def ratio(costs: list[Cost], others: list[Cost], name: str = "seconds") -> float
     )
 
 
-def bench(folder: Path, rounds: int, beside: Path | None) -> None:
+def bench(folder: Path, rounds: int, beside: Path | None = None) -> None:
     files = write_raw(folder)
     programs = {"ecogpipe": OWN_PROGRAM} | ({"the other version": beside} if beside else {})
     studies = {label: folder / f"study_of_{label.replace(' ', '_')}" for label in programs}
@@ -157,7 +157,7 @@ def bench(folder: Path, rounds: int, beside: Path | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("bench"), help="where to work (default: bench)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is run (default: 3)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each is run (default: 3)")
     parser.add_argument("--beside", type=Path, help="the program `ecogpipe` of another version to take turns with")
     arguments = parser.parse_args()
     bench(arguments.folder.absolute() / "study", arguments.rounds, arguments.beside)

@@ -4,6 +4,7 @@ For each script there is a process that has run its imports, and that forks a pr
 `ecogpipe.runtime.fork_server`. Whatever is no plain Python script runs as Snakemake runs it.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from ecogpipe.runtime.fork_server import ForkServer, Job
 __all__ = ["Executor", "common_settings"]
 
 common_settings = local.common_settings
+
+_CAN_FORK = sys.platform.startswith("linux")
+"""Elsewhere, libraries of the system need not work in a process that was forked, or there are none."""
 
 
 class Executor(local.Executor):  # type: ignore[misc]  # Snakemake has no types
@@ -105,6 +109,8 @@ class _ForkingRule:
 def _plain_script(job: Any) -> Path | None:
     """Return the Python script of a job that needs no environment of its own; None where it is something else."""
     rule = job.rule
+    if not _CAN_FORK:
+        return None
     if not str(rule.script or "").endswith(".py") or job.is_shadow:
         return None
     if any((job.conda_env, job.container_img_path, job.env_modules)):

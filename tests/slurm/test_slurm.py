@@ -29,10 +29,11 @@ MIRROR = RESULTS / "test_001" / "test_001_Fs1000.h5"
 WITHOUT_ACCOUNTING = workflow_folder() / "profiles" / "slurm" / "without_accounting"
 LOCAL = ("--latency-wait", "5")
 # The profile as it is, but asked about finished jobs as soon as there can be any.
-SLURM = (
-    *("--workflow-profile", "slurm", "--latency-wait", "5"),
+OFTEN = (
+    *("--latency-wait", "5"),
     *("--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2"),
 )
+SLURM, BY_RECORDING = (("--workflow-profile", profile, *OFTEN) for profile in ("slurm", "slurm_by_recording"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,22 +109,23 @@ def data_hashes(study: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The demo's study, made on the cluster, with one core and with two; the runs share the machine."""
+    """The demo's study, made on the cluster in both ways, with one core and with two; the runs share the machine."""
     folder = tmp_path_factory.mktemp("studies")
     write_demo_study(folder / "cluster", seconds=3)
-    for name in ("one core", "two cores"):
+    for name in ("by recording", "one core", "two cores"):
         shutil.copytree(folder / "cluster", folder / name)
     with (folder / "cluster" / "screen.txt").open("w") as screen:
         process = start_snakemake(folder / "cluster", *SLURM, screen=screen)
         try:
-            run_snakemake(folder / "one core", "--cores", "1", *LOCAL)
+            run_snakemake(folder / "one core", "--cores", "1", *LOCAL, "--executor", "local")
             run_snakemake(folder / "two cores", "--cores", "2", *LOCAL)
+            run_snakemake(folder / "by recording", *BY_RECORDING)
             status = process.wait()
         finally:
             process.kill()  # where a local run has failed; the cluster ends its jobs when it stops
             process.wait()
     assert status == 0, (folder / "cluster" / "screen.txt").read_text()
-    return {name: folder / name for name in ("cluster", "one core", "two cores")}
+    return {name: folder / name for name in ("cluster", "by recording", "one core", "two cores")}
 
 
 def test_a_job_that_slurm_refuses_is_not_told_as_killed(tmp_path: Path) -> None:
@@ -155,6 +157,7 @@ def without_mirror(studies: dict[str, Path], tmp_path: Path) -> Path:
 def test_data_are_the_same_on_a_cluster_with_one_core_and_with_two(studies: dict[str, Path]) -> None:
     on_cluster = data_hashes(studies["cluster"])
     assert len(on_cluster) == 2 * len(("raw.h5", "scan.h5", "channels.tsv", "mask.tsv", "events.tsv", "mirror.h5"))
+    assert on_cluster == data_hashes(studies["by recording"])
     assert on_cluster == data_hashes(studies["one core"])
     assert on_cluster == data_hashes(studies["two cores"])
 
@@ -170,6 +173,14 @@ def test_short_steps_share_a_job_and_each_job_asks_for_memory_and_time(studies: 
     assert all(re.fullmatch(r"[1-9][\d.]*[MG]", job["memory"]) for job in jobs)
 
 
+def test_a_recording_can_be_one_job(studies: dict[str, Path]) -> None:
+    jobs = asked_of_slurm((studies["by recording"] / "screen.txt").read_text())
+    kinds = Counter(re.sub("_wildcards_.*", "", job["comment"]) for job in jobs)
+    assert sorted(kinds.values()) == [1, 2]
+    assert kinds["rule_report"] == 1
+    assert {job["state"] for job in jobs} == {"COMPLETED"}
+
+
 def wait_for_the_mirror_at_work(study: Path, process: subprocess.Popen[str]) -> tuple[int, Path]:
     """Wait until a mirror has begun to write, and hold it there; returns its process and the file that it writes."""
     pattern = f".{MIRROR.name}.*.part"
@@ -182,12 +193,13 @@ def wait_for_the_mirror_at_work(study: Path, process: subprocess.Popen[str]) -> 
     raise AssertionError((study / "screen.txt").read_text())
 
 
+@pytest.mark.parametrize("profile", [SLURM, BY_RECORDING], ids=["slurm", "slurm_by_recording"])
 def test_a_cancelled_job_leaves_nothing_half_and_is_tried_again_with_more_memory(
-    without_mirror: Path, studies: dict[str, Path]
+    without_mirror: Path, studies: dict[str, Path], profile: tuple[str, ...]
 ) -> None:
     study = without_mirror
     with (study / "screen.txt").open("w") as screen:
-        process = start_snakemake(study, *SLURM, "--", str(MIRROR), screen=screen)
+        process = start_snakemake(study, *profile, "--", str(MIRROR), screen=screen)
         pid, part = wait_for_the_mirror_at_work(study, process)
         environment = dict(
             line.split("=", 1) for line in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in line
@@ -209,12 +221,13 @@ def as_megabytes(memory: str) -> float:
     return float(memory[:-1]) * {"M": 1, "G": 1024}[memory[-1]]
 
 
+@pytest.mark.parametrize("profile", [SLURM, BY_RECORDING], ids=["slurm", "slurm_by_recording"])
 def test_a_job_that_exceeds_its_memory_is_killed_and_succeeds_with_more(
-    without_mirror: Path, studies: dict[str, Path]
+    without_mirror: Path, studies: dict[str, Path], profile: tuple[str, ...]
 ) -> None:
     study = without_mirror
     too_little = "mirror:mem_mb=130 * 4 ** (attempt - 1)"
-    screen = run_snakemake(study, *SLURM, "--set-resources", too_little, "--", str(MIRROR))
+    screen = run_snakemake(study, *profile, "--set-resources", too_little, "--", str(MIRROR))
     killed, again = asked_of_slurm(screen)
     assert (killed["memory"], again["memory"]) == ("130M", "520M")
     assert (killed["state"], again["state"]) == ("FAILED", "COMPLETED")

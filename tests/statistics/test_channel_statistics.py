@@ -6,6 +6,9 @@ from itertools import cycle
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from ecogpipe.statistics.channel_statistics import FRAMES, NUMBERS, in_units
 from ecogpipe.statistics.recording_numbers import HISTORY, RecordingNumbers, blocks_ending_in
@@ -273,3 +276,37 @@ def test_a_stretch_begins_with_the_first_sample_of_its_second_exactly(rate):
     starts = stretch_starts(n_samples, rate, 1, [17, 30_001])
     seconds = sorted({-(-number * rate.numerator // rate.denominator) for number in range(90_000)} | {17, 30_001})
     assert starts.tolist() == [start for start in seconds if start < n_samples]
+
+
+COARSE = st.sampled_from([0.0, 0.0, 1.0, -1.0, 2.5, np.nan, np.inf, -np.inf])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    samples=arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 60)), elements=COARSE),
+    repeats=st.integers(1, 90),
+    windows=st.lists(st.integers(1, 3000), min_size=1, max_size=6),
+    rate=st.sampled_from(["3", "97.3", "1000", "30000"]),
+    gaps=st.lists(st.integers(1, 5000), max_size=3),
+)
+def test_numbers_of_coarse_samples_are_those_of_the_definition_however_they_come(samples, repeats, windows, rate, gaps):
+    samples = np.repeat(samples, repeats, axis=1)
+    n_samples = samples.shape[1]
+    starts = stretch_starts(n_samples, Fraction(rate), 1, gaps)
+    whole, stretches = measured(samples, (n_samples,), rate, starts)
+    split, split_stretches = measured(samples, windows, rate, starts)
+    found = whole.result()
+    for name in NUMBERS:
+        assert found[name].tobytes() == split.result()[name].tobytes(), name
+    assert [rows.tobytes() for rows in stretches] == [rows.tobytes() for rows in split_stretches]
+    finite = np.isfinite(samples)
+    assert found["n_nonfinite"].tolist() == (~finite).sum(axis=1).tolist()
+    np.testing.assert_array_equal(found["rail_fraction"], [railed_fraction(row) for row in samples])
+    none = ~finite.any(axis=1)
+    np.testing.assert_array_equal(np.isnan(found["mean"]), none)
+    for channel in np.flatnonzero(~none):
+        kept = samples[channel, finite[channel]]
+        assert (found["min"][channel], found["max"][channel]) == (kept.min(), kept.max())
+        assert found["mean"][channel] == pytest.approx(kept.mean(), abs=1e-12)
+        assert found["std"][channel] == pytest.approx(kept.std(), abs=1e-9)
+    assert stretches[0].T.tolist() == np.add.reduceat(finite, starts, axis=1).tolist()
