@@ -139,7 +139,7 @@ def bench(folder: Path, rounds: int, beside: Path | None = None) -> None:
     print(f"\nA study of {len(files)} recordings of {SECONDS} s, {CORES} cores, median of {rounds} rounds in turns")
     for label in programs:
         print_costs(f"{label}, without pages", bare[label])
-        print_costs(f"{label}, then pages and report", whole[label])
+        print_costs(f"{label}, with pages and report", whole[label])
     if has_peer:
         print_costs("SpikeInterface, the mirrors alone", peer)
         print(f"    without pages / SpikeInterface  {ratio(bare['ecogpipe'], peer):6.2f}   "
