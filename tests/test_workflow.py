@@ -134,6 +134,7 @@ class TestDemo:
                 "events.tsv",
                 f"{recording}_Fs1000.h5",
                 f"{recording}_Fs1000_qc.png",
+                f"{recording}_Fs1000_qc.json",
             }
             full_name = f"demo/2018-01-01_active/{recording}"
             assert re.search(rf"^{full_name} +raw\.h5 +96 x 15000 +5000 ", screen, re.MULTILINE)
