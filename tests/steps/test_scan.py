@@ -139,6 +139,13 @@ def test_too_little_memory_is_said_before_anything_is_written(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["raw.h5"]
 
 
+def test_a_rate_at_which_a_second_cannot_be_held_is_said(tmp_path):
+    raw = write_raw(tmp_path / "raw.h5", samples_of("int16"), n_rows=N_ROWS, n_bncs=N_BNCS, rate=10**19)
+    with pytest.raises(MemoryBlowOutError, match="more than the memory limit"):
+        scan(raw, tmp_path / "scan.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["raw.h5"]
+
+
 def test_correlation_is_that_of_the_channels_that_are_no_lines(tmp_path):
     samples = samples_of("float64").cumsum(axis=1)
     raw = write_raw(tmp_path / "raw.h5", samples, n_rows=N_ROWS, n_bncs=N_BNCS)

@@ -77,6 +77,11 @@ class Mains:
         self._in_tile, self._n_tiles = 0, self._n_tiles + 1
 
 
+def wave_bytes(rate: float, block: int) -> int:
+    """Return the bytes of the waves that `Mains` holds."""
+    return 2 * len(MAINS_HZ) * blocks_per_tile(rate, block) * block * np.dtype(np.float64).itemsize
+
+
 def blocks_per_tile(rate: float, block: int) -> int:
     """Return the blocks of a tile: the fewest that last a second."""
     return max(1, ceil(_TILE_SECONDS * rate / block))

@@ -21,6 +21,7 @@ from ecogpipe.runtime.params import load_params
 from ecogpipe.runtime.progress import progress
 from ecogpipe.statistics import channel_statistics, correlation
 from ecogpipe.statistics.channel_statistics import FRAMES
+from ecogpipe.statistics.line_noise import wave_bytes
 from ecogpipe.statistics.recording_numbers import (
     HISTORY,
     Measured,
@@ -80,11 +81,12 @@ def scan(raw: Path, scan: Path) -> Path:
     with open_raw(raw) as recording, whole_hdf5(scan) as file, threadpool_limits(1, user_api="blas"):
         acquisition, rate = recording.acquisition, recording.acquisition.rate
         canonical.write_acquisition(file, acquisition)
+        longest, n_at_once = _windows_at_once(recording)
         starts, seconds = window_starts(recording)
         numbers = RecordingNumbers(acquisition.n_channels, recording.n_samples, rate, _n_compared(acquisition), starts)
         windows, digests, n_alive = WindowWriter(file, recording, starts, seconds), list[bytes](), 0
         with LineWriter(file, recording) as lines, progress(f"scan {raw.parent.name}", recording.n_bytes) as advance:
-            for look in _looks(recording, numbers):
+            for look in _looks(recording, numbers, longest, n_at_once):
                 windows.update(numbers.merge(look.measured))
                 lines.update(look.lines)
                 digests += look.digests
@@ -128,8 +130,8 @@ class _Look:
     n_bytes: int
 
 
-def _looks(recording: RawRecording, numbers: RecordingNumbers) -> Iterator[_Look]:
-    """Look at a recording window by window, in threads."""
+def _looks(recording: RawRecording, numbers: RecordingNumbers, longest: int, n_at_once: int) -> Iterator[_Look]:
+    """Look at a recording window by window, in threads; windows have so many samples at most."""
     first_line = _n_compared(recording.acquisition)
 
     def look(samples: Samples, start: int, stop: int) -> _Look:
@@ -144,7 +146,6 @@ def _looks(recording: RawRecording, numbers: RecordingNumbers) -> Iterator[_Look
         measured = numbers.measure(hashed(), start, stop)
         return _Look(measured, digests, new[first_line:].copy(), _n_alive(new, start), new.nbytes)
 
-    longest, n_at_once = _windows_at_once(recording)
     begins_with_block = all(start % FRAMES == 0 for start, _ in recording.window_borders(longest))
     return recording.in_windows(look, 1 if begins_with_block else HISTORY, longest, n_at_once)
 
@@ -180,7 +181,7 @@ def _held_bytes(recording: RawRecording, length: int, n_windows: int) -> int:
     found = working_bytes(n_channels, item_bytes, float(acquisition.rate), length)
     found += length * (n_channels - _n_compared(acquisition)) * item_bytes
     reading = recording.source.block_bytes(n_channels, length) - min(length, recording.n_samples) * frame_bytes
-    merged = correlation.working_bytes(_n_compared(acquisition))
+    merged = correlation.working_bytes(_n_compared(acquisition)) + wave_bytes(float(acquisition.rate), FRAMES)
     return n_windows * (samples + (1 + RESULTS_AHEAD) * found) + reading + merged
 
 
