@@ -1,15 +1,16 @@
-# demo   make a small study with a known truth and run the workflow on it
-# test   run the tests
-# slurm  run the demo through a SLURM cluster of one node (root, with the packages slurm-wlm and munge)
-# lint   check style, types and workflow
-# bench  measure speed and memory
-# clean  remove the environment and what the other targets made
+# demo     make a small study with a known truth and run the workflow on it
+# test     run the tests
+# browser  open the pages in headless Chromium (with the package chromium)
+# slurm    run the demo through a SLURM cluster of one node (root, with the packages slurm-wlm and munge)
+# lint     check style, types and workflow
+# bench    measure speed and memory
+# clean    remove the environment and what the other targets made
 #
 # The first call makes the environment .venv and installs ecogpipe into it. Another Python: make PYTHON=python3.13 demo
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := demo
-.PHONY: demo test slurm lint bench clean
+.PHONY: demo test browser slurm lint bench clean
 
 BIN := .venv/bin
 SUITS = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -23,6 +24,9 @@ demo: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
+browser: .venv/installed-dev .venv/installed-browser
+	ECOGPIPE_BROWSER_TESTS=required $(BIN)/pytest tests/browser
+
 slurm: .venv/installed-dev .venv/installed-slurm
 	ECOGPIPE_SLURM_TESTS=required $(BIN)/pytest tests/slurm
 
@@ -31,6 +35,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check workflow
+	$(BIN)/oxlint --deny-warnings src/ecogpipe/figures/web
 
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/run.py

@@ -7,8 +7,11 @@ the phase at that frequency, free of the aliases of a lower rate.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,7 +21,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from ecogpipe.datasource.filtering import StreamedFilter
-from ecogpipe.figures.style import AFTER, INK, MASKED, QUIET, own_style
 from ecogpipe.signal.decimate import Decimator, decimation_fir
 from ecogpipe.signal.filters import FilterSettings, design_sos
 
@@ -36,8 +38,41 @@ FILTER = FilterSettings(bandpass=(2.0, 200.0), order=3, notches=(60.0,), notch_w
 FILTER_RATE = 1000.0
 FILTER_SECONDS = 40
 
+# Colours of Okabe and Ito, which people with any colour vision can tell apart.
+INK, QUIET, AFTER, MASKED = "#222222", "#666666", "#0072B2", "#D55E00"
+
+_DPI = 130
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "figure.dpi": _DPI,
+    "savefig.dpi": _DPI,
+    "path.simplify": True,
+}
+
 Complex = npt.NDArray[np.complex128]
 Floats = npt.NDArray[np.float64]
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw in the project's own style, whatever a person's matplotlib settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
 
 
 @dataclass(frozen=True)

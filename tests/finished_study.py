@@ -6,10 +6,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pytest
 from nptdms import ChannelObject, GroupObject, TdmsWriter
 
-import ecogpipe.figures.page as page_module
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.steps.extract_events import extract_events
 from ecogpipe.steps.ingest import ingest
@@ -64,7 +62,7 @@ class Finished:
                 "mask": "mask.tsv",
                 "events": "events.tsv",
                 "mirror": f"{self.folder.name}_Fs200.h5",
-                "page": f"{self.folder.name}_Fs200_qc.png",
+                "page": f"{self.folder.name}_Fs200_qc.html",
             }[name]
         )
 
@@ -152,9 +150,7 @@ def _finished(done, mirror):
     return done
 
 
-def draw_page(done, dpi=50):
-    """Make the quality page of a finished recording; a coarse one, which is faster."""
+def write_page(done, recording="s1/a/test_001"):
+    """Make the quality page of a finished recording."""
     inputs = done.raw, done.channels, done.mask, done.scan, done.events, done.mirror
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page_module, "DPI", dpi)
-        return qc(*inputs, done.page, title="s1/a/test_001")
+    return qc(*inputs, done.page, recording=recording)

@@ -104,10 +104,10 @@ class TestCommands:
         named = set(re.findall(r"\bmake (\w+)", (ROOT / "README.md").read_text()))
         assert {"demo", "test"} <= named <= targets
 
-    def test_ci_runs_the_tests_the_lint_and_the_cluster(self) -> None:
+    def test_ci_runs_the_tests_the_lint_the_browser_and_the_cluster(self) -> None:
         script = ROOT / ".ci" / "run"
         assert script.stat().st_mode & 0o100
-        assert re.findall(r"^make (\w+)$", script.read_text(), re.MULTILINE) == ["test", "lint", "slurm"]
+        assert re.findall(r"^make (\w+)$", script.read_text(), re.MULTILINE) == ["test", "lint", "browser", "slurm"]
 
     @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
     def test_make_says_so_where_there_is_no_suitable_python(self, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_module_imports_only_from_its_room_and_from_below(path: Path) -> None:
 
 
 def test_the_names_of_results_are_said_once() -> None:
-    names = {RAW, SCAN, CHANNELS, MASK, EVENTS, RUN_CONFIG, REPORT, "_qc.png"}
+    names = {RAW, SCAN, CHANNELS, MASK, EVENTS, RUN_CONFIG, REPORT, "_qc.html"}
     spelled = {path.relative_to(PACKAGE).as_posix() for path in MODULES for text in texts(path) if text in names}
     assert spelled == {"results/names.py"}
 

@@ -133,7 +133,7 @@ class TestDemo:
                 "mask.tsv",
                 "events.tsv",
                 f"{recording}_Fs1000.h5",
-                f"{recording}_Fs1000_qc.png",
+                f"{recording}_Fs1000_qc.html",
                 f"{recording}_Fs1000_qc.json",
             }
             full_name = f"demo/2018-01-01_active/{recording}"

@@ -137,7 +137,9 @@ class TestStudyOfAnOlderVersion:
         findings = [found for name in ("copied", "linked") for found in verify_recording(results / name, ["low"])]
         # Steps that came later have nothing there yet.
         assert [found for found in findings if found.is_fault and found.path.exists()] == []
-        assert len([found for found in findings if "was made by an older version, before this" in found.text]) == 14
+        assert len([found for found in findings if "was made by an older version, before this" in found.text]) == 12
+        pictures = [found.path.name for found in findings if "may be removed" in found.text]
+        assert pictures == ["copied_low_qc.png", "linked_low_qc.png"]
 
     def test_all_that_is_made_again_is_told_before_it_begins(self, older: Path) -> None:
         told = run_snakemake(older, "--dry-run", by=OURS).stdout.partition("Building DAG")[0]

@@ -136,7 +136,7 @@ class TestVerify:
         mask = study / "results" / COPIED / "mask.tsv"
         mask.write_text(mask.read_text().replace("\t1\t", "\t0\t", 1))
         found = faults(study, COPIED)
-        assert "test_002_Fs1000_qc.png: was made from another mask.tsv than the one that is there" in found
+        assert "test_002_Fs1000_qc.html: was made from another mask.tsv than the one that is there" in found
 
     def test_an_older_mask_in_a_mirror_whose_signals_do_not_depend_on_it(self, study: Path) -> None:
         mask = study / "results" / COPIED / "mask.tsv"
@@ -154,11 +154,11 @@ class TestVerify:
     def test_missing_and_damaged_outputs(self, study: Path) -> None:
         folder = study / "results" / COPIED
         (folder / "events.tsv").unlink()
-        page = folder / "test_002_Fs1000_qc.png"
+        page = folder / "test_002_Fs1000_qc.html"
         page.write_bytes(page.read_bytes()[:1000])
         found = faults(study, COPIED)
         assert "events.tsv: is missing; run the workflow" in found
-        assert any(fault.startswith("test_002_Fs1000_qc.png: cannot be read") for fault in found)
+        assert any(fault.startswith("test_002_Fs1000_qc.html: cannot be read") for fault in found)
 
     def test_a_folder_that_is_no_study(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["verify", str(tmp_path)]) == 1
@@ -193,7 +193,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     extract_events(scanned, channels, folder / "events.tsv", minimum_step=0.5)
     settings = {"ratio": 3, "bandpass": [2, 100]}
     mirror = mirror_recording(raw, channels, mask, folder / "rec_low.h5", name="low", settings=settings)
-    qc(raw, channels, mask, scanned, folder / "events.tsv", mirror, folder / "rec_low_qc.png", title="rec")
+    qc(raw, channels, mask, scanned, folder / "events.tsv", mirror, folder / "rec_low_qc.html", recording="rec")
     return folder
 
 

@@ -79,7 +79,7 @@ def of_recording(files: list[Path], folder: Path, declared: dict[str, Any]) -> d
     mirrors = [folder / f"a_{name}.h5" for name in MIRRORS]
     for name, mirror in zip(MIRRORS, mirrors, strict=True):
         ecogpipe.mirror_recording(raw, channels, mask, mirror, name=name, settings=MIRRORS[name])
-    pages = [page_of(raw, channels, mask, scanned, events, mirror, title="a") for mirror in mirrors]
+    pages = [page_of(raw, channels, mask, scanned, events, mirror, recording="a") for mirror in mirrors]
     return {
         "ingest": of_hdf5(raw),
         "scan": of_hdf5(scanned),

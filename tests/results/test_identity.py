@@ -1,6 +1,5 @@
 """Results of different recordings are never taken for one: each says of which it is, and all that meet agree."""
 
-import json
 import logging
 import re
 import shutil
@@ -9,18 +8,18 @@ from pathlib import Path
 
 import h5py
 import pytest
-from PIL import Image
 
 from ecogpipe import open_recording
 from ecogpipe.checks.verify import verify_recording
 from ecogpipe.errors import IdentityError
 from ecogpipe.results.identity import Identity, check_same_signal, read_identity
+from ecogpipe.results.provenance import read_provenance
 from ecogpipe.steps.extract_events import extract_events
 from ecogpipe.steps.mask_channels import mask_channels
 from ecogpipe.steps.mirror import mirror_recording
 from ecogpipe.steps.report import report
 from ecogpipe.storage.digests import digest_of_places
-from finished_study import MIRROR, Finished, draw_page, ingested_recording
+from finished_study import MIRROR, Finished, ingested_recording, write_page
 from shipped import AUTOMATIC
 
 HDF5 = ("raw.h5", "scan.h5", "rec_Fs200.h5")
@@ -29,7 +28,7 @@ TABLES = ("channels.tsv", "mask.tsv", "events.tsv")
 
 def made(folder: Path, seed: int, seconds: int = 4) -> Finished:
     done = ingested_recording(folder / "rec", seed=seed, seconds=seconds)
-    draw_page(done)
+    write_page(done)
     return done
 
 
@@ -62,7 +61,7 @@ def steps_of(done: Finished) -> dict[str, Callable[[], object]]:
         "mirror": lambda: mirror_recording(
             done.raw, done.channels, done.mask, made_again, name="Fs200", settings=MIRROR
         ),
-        "qc": lambda: draw_page(done),
+        "qc": lambda: write_page(done),
         "report": lambda: report({"rec": done.folder}, made_again, mirrors=["Fs200"], title="study"),
         "open_recording of raw.h5": lambda: open_recording(done.raw).close(),
         "open_recording of a mirror": lambda: open_recording(done.mirror).close(),
@@ -106,8 +105,7 @@ def test_every_result_says_of_which_recording_it_is(recordings: tuple[Finished, 
     with h5py.File(done.scan) as scan:
         signal = scan.attrs["signal_hash"]
     assert [each.signal for each in known] == ["", signal, signal, "", signal, signal]
-    with Image.open(done.page) as page:
-        assert Identity.from_json(json.loads(page.info["provenance"])["identity"]) == known[2]
+    assert Identity.from_json(read_provenance(done.page)["identity"]) == known[2]
 
 
 def without_identity(path: Path) -> None:

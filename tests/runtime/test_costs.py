@@ -49,8 +49,8 @@ class TestMemory:
         known = [costs.memory_bytes("mirror", facts) for facts in (HOUR, doubles)]
         assert known[1] <= known[0] == pytest.approx(costs.memory_bytes("mirror", guessed), rel=0.01)
 
-    def test_the_report_of_a_large_study_opens_no_page(self) -> None:
-        assert costs.report_memory_bytes(13, 1) < costs.report_memory_bytes(12, 1)
+    def test_the_report_grows_by_rows_and_holds_no_page(self) -> None:
+        assert costs.report_memory_bytes(1000, 1) < costs.report_memory_bytes(1, 1) + 200 * MB
 
     def test_more_memory_for_a_job_raises_the_limit(self) -> None:
         assert costs.memory_limit("mirror", 4_000 * MB) > 2_000 * MB
@@ -81,8 +81,13 @@ class TestDisk:
         )
         assert 10_000 < many - few < 20_000
 
-    def test_the_report_of_a_large_study_holds_no_pictures(self) -> None:
-        assert costs.report_bytes(13, 2) < costs.report_bytes(2, 2) < costs.report_bytes(12, 2)
+    def test_the_report_of_300_recordings_has_less_than_2_mb(self) -> None:
+        assert costs.report_bytes(12, 2) < costs.report_bytes(300, 1) < 2 * MB
+
+    @pytest.mark.parametrize(("n_sites", "n_seconds", "rate"), [(1, 1, 1), (64, 20, 5000), (1008, 3600, 1000)])
+    def test_a_page_has_at_most_3_mb(self, n_sites: int, n_seconds: int, rate: int) -> None:
+        facts = Facts("linked", 0, n_sites, n_sites, 0, n_seconds * rate, 2, n_seconds=n_seconds)
+        assert costs.output_bytes(facts, {"low": MIRROR}, Packing())["qc low"] < 3 * MB
 
     def test_scratch_is_float64_of_the_electrodes_where_a_filter_runs_twice(self) -> None:
         assert costs.scratch_bytes(HOUR, MIRROR) == 64 * 3_600_000 * 8

@@ -15,8 +15,8 @@ NEEDED: dict[str, set[str]] = {
     "mask_channels": set(),
     "extract_events": set(),
     "mirror": {"numba"},
-    "qc": {"matplotlib", "PIL"},
-    "report": {"matplotlib", "PIL", "jinja2"},
+    "qc": {"jinja2"},
+    "report": {"jinja2"},
 }
 
 

@@ -23,7 +23,7 @@ from ecogpipe.study.recordings import (
     manual_mask_path,
     read_recordings,
 )
-from ecogpipe.checks.reruns import describe, find_kept, find_reruns
+from ecogpipe.checks.reruns import describe, find_kept, find_old_pages, find_reruns
 from ecogpipe.results.names import RecordingFiles
 from ecogpipe.results.revisions import REVISIONS
 from ecogpipe.study.config import check_config, read_config_file, uses_mask
@@ -67,6 +67,11 @@ if workflow.is_main_process:
     kept, twice = find_kept(PRESENT, Path("results")), find_shared(RECORDINGS.values(), config["recordings"])
     for sentence in [*twice, *OF_THE_FUTURE.values(), *kept.values()]:
         logger.warning(sentence)
+    if old_pages := find_old_pages(PRESENT, Path("results"), config["mirrors"]):
+        logger.info(
+            f"Pictures of an older version may be removed, as pages took their place: {old_pages[0]}"
+            + (f" and {len(old_pages) - 1} others, *_qc.png." if len(old_pages) > 1 else ".")
+        )
     for line in describe(find_reruns(PRESENT, Path("results"), config["mirrors"])):
         logger.info(line)
 

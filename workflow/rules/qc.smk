@@ -1,6 +1,6 @@
-"""What a person looks at: a page of figures for each mirror, and one report of the study.
+"""What a person looks at: a page of each mirror, and the index of the study.
 
-In: everything made so far. Out: <recording>_<mirror>_qc.png and .json, report.html.
+In: everything made so far. Out: <recording>_<mirror>_qc.html and .json, report.html.
 """
 
 
@@ -15,7 +15,7 @@ rule qc:
         mirror="<results>/{subject}/{session}/{recording}/{recording}_{mirror}.h5",
     output:
         page=report(
-            "<results>/{subject}/{session}/{recording}/{recording}_{mirror}_qc.png",
+            "<results>/{subject}/{session}/{recording}/{recording}_{mirror}_qc.html",
             caption="../report/qc.rst",
             category="{subject}",
             subcategory="{session}",
@@ -32,7 +32,7 @@ rule qc:
     params:
         revision=REVISIONS["qc"],
     message:
-        "Drawing the quality page of {wildcards.subject}/{wildcards.session}/{wildcards.recording}, mirror {wildcards.mirror}."
+        "Writing the quality page of {wildcards.subject}/{wildcards.session}/{wildcards.recording}, mirror {wildcards.mirror}."
     script:
         "../scripts/qc.py"
 
@@ -50,9 +50,11 @@ rule report:
     resources:
         **asked_by_report(),
     params:
+        recordings=list(RECORDINGS),
         mirrors=list(config["mirrors"]),
+        absent=MISSING,
         revision=REVISIONS["report"],
     message:
-        "Writing the report of the study."
+        "Writing the index of the study."
     script:
         "../scripts/report.py"

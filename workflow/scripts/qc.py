@@ -1,4 +1,4 @@
-"""Draw the quality page of one mirror."""
+"""Write the quality page of one mirror."""
 
 from pathlib import Path
 
@@ -11,5 +11,5 @@ with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=sna
     qc(
         *(Path(snakemake.input[name]) for name in ("raw", "channels", "mask", "scan", "events", "mirror")),
         Path(snakemake.output.page),
-        title=f"{wildcards.subject}/{wildcards.session}/{wildcards.recording}",
+        recording=f"{wildcards.subject}/{wildcards.session}/{wildcards.recording}",
     )

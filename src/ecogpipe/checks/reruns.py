@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecogpipe.results.names import REPORT, STEPS, RecordingFiles
+from ecogpipe.results.names import OLD_PAGE_REVISION, REPORT, STEPS, RecordingFiles
 from ecogpipe.results.provenance import changes_after, older_changes
+from ecogpipe.results.revisions import changes_since
 from ecogpipe.study.config import uses_mask
 from ecogpipe.study.recordings import Recording
 
@@ -71,6 +72,15 @@ def find_kept(recordings: Iterable[Recording], results: Path) -> dict[str, str]:
     return sentences
 
 
+def find_old_pages(recordings: Iterable[Recording], results: Path, mirrors: Iterable[str]) -> list[Path]:
+    """Return the pictures of older versions whose place pages have taken."""
+    files = (RecordingFiles(results / recording.full_name) for recording in recordings)
+    names = list(mirrors)
+    return [
+        own.old_page(name) for own in files for name in names if own.page(name).exists() and own.old_page(name).exists()
+    ]
+
+
 def describe(reruns: Sequence[Rerun]) -> list[str]:
     """Say in lines what is made again: steps, recordings, size and why."""
     if not reruns:
@@ -96,10 +106,13 @@ def describe(reruns: Sequence[Rerun]) -> list[str]:
 def _of_recording(recording: Recording, results: Path, mirrors: Mapping[str, Mapping[str, Any]]) -> Iterator[Rerun]:
     is_gone = any(not file.exists() for file in recording.files)
     again: set[str] = set()
-    for output in RecordingFiles(results / recording.full_name).outputs(mirrors):
+    files = RecordingFiles(results / recording.full_name)
+    for output in files.outputs(mirrors):
         step, path = output.step, output.path
         if not path.exists():
             again.add(step)
+            if output.mirror and path == files.page(output.mirror) and (old := files.old_page(output.mirror)).exists():
+                yield Rerun(step, recording.full_name, old.stat().st_size, changes_since(step, OLD_PAGE_REVISION))
             continue
         why = None if step == "ingest" and is_gone else changes_after(step, path)
         mask = ("mask_channels",) if step == "mirror" and uses_mask(mirrors[output.mirror]) else ()

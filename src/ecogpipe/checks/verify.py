@@ -12,10 +12,10 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ecogpipe.datasource.blocks import affordable
 from ecogpipe.errors import EcogpipeError
+from ecogpipe.figures.page_file import read_page_file
 from ecogpipe.figures.page_numbers import read_page_numbers
 from ecogpipe.formats.joined import find_segments, joined_blocks, read_headers
 from ecogpipe.results.channels import read_channels
@@ -77,6 +77,10 @@ def verify_recording(folder: Path, mirrors: Sequence[str]) -> Iterator[Finding]:
         yield from _older(output.path)
         if output.step not in ("ingest", "qc"):
             yield from _checked_identity(output.path)
+    for old in filter(Path.exists, map(RecordingFiles(folder).old_page, mirrors)):
+        yield Finding(
+            old, "is of an older version, and may be removed: the .html beside it took its place", is_fault=False
+        )
 
 
 def verify_report(page: Path) -> Iterator[Finding]:
@@ -278,9 +282,8 @@ def _check_inputs_of(path: Path) -> Iterator[Finding]:
 def _check_page(path: Path) -> Iterator[Finding]:
     if path.suffix == NUMBERS_SUFFIX:
         read_page_numbers(path)
-    else:
-        with Image.open(path) as picture:
-            picture.load()
+    elif read_page_file(path) != read_page_numbers(path.with_suffix(NUMBERS_SUFFIX)):
+        yield Finding(path, "shows other numbers than those in the file beside it; run qc again")
     yield from _check_inputs(path, read_provenance(path))
 
 

@@ -1,49 +1,215 @@
-"""The quality page of a recording and one of its mirrors: a few figures, one below the other, in one picture."""
+"""The content of the quality page of a recording and one of its mirrors: numbers and words, for a browser to draw."""
 
-import json
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from ecogpipe.errors import FormatError
-from ecogpipe.figures.array import SiteMap, Sites, draw_array, draw_mask
-from ecogpipe.figures.spectrum import Spectra, draw_spectra
-from ecogpipe.figures.style import QUIET
-from ecogpipe.figures.traces import Traces, draw_traces, trace_legend
-from ecogpipe.figures.triggers import Timeline, draw_intervals, draw_timeline
+from ecogpipe.figures.levels import Levels
+from ecogpipe.statistics.psd import Spectrum
 
-Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+Bools = npt.NDArray[np.bool_]
 
-DPI = 200
-"""Twice what a report shows on a screen, so that it stays sharp on fine screens and on paper."""
+FIGURES = {
+    "maps": "The array",
+    "over_time": "The whole recording",
+    "spectra": "Spectra before and after",
+    "traces": "Traces before and after",
+    "response": "Response to triggers",
+    "triggers": "Triggers",
+}
+"""Names and titles of the figures of a page, from top to bottom."""
 
-WIDTH = 12.0
-"""Inches."""
 
-_FIGURES = "figures"
+@dataclass(frozen=True)
+class Sites:
+    """The electrode channels, one element per channel: where they are, and the mask.
+
+    Attributes
+    ----------
+    channels, rows, columns, daq_rows, daq_columns : array of int
+        Channel; place on the array; place at the DAQ.
+    grid : (int, int)
+        Rows and columns of the array.
+    pitch_mm : (float, float) or None
+        Distance between rows and between columns.
+    keep : array of bool
+        The mask.
+    kinds : sequence of str
+        Why a site is masked, in a word or two; '' where it is kept.
+    reasons, origins : sequence of str
+        The whole reason, and who decided: 'automatic', 'manual' or ''.
+    colours : mapping of str to str
+        A colour for each of `kinds`.
+    numbers : mapping of str to array
+        Numbers of each site that no map shows.
+    """
+
+    channels: Ints
+    rows: Ints
+    columns: Ints
+    daq_rows: Ints
+    daq_columns: Ints
+    grid: tuple[int, int]
+    pitch_mm: tuple[float, float] | None
+    keep: Bools
+    kinds: Sequence[str]
+    reasons: Sequence[str]
+    origins: Sequence[str]
+    colours: Mapping[str, str]
+    numbers: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class SiteMap:
+    """One number per site: its title, what the colours are in which unit, their map, and the values at their ends."""
+
+    title: str
+    label: str
+    values: Floats
+    colours: str
+    limits: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """Spectra before and after; `nyquist` (Hz) of both; the band's corners (None is open) and the notches in Hz.
+
+    `of_sites_before` and `of_sites_after` are (sites, `frequencies_of_sites`), in decibels about 1 µV²/Hz.
+    """
+
+    before: Spectrum
+    after: Spectrum
+    nyquist_before: float
+    nyquist_after: float
+    band: tuple[float | None, float | None]
+    notches: tuple[float, ...]
+    frequencies_of_sites: Floats
+    of_sites_before: Levels
+    of_sites_after: Levels
+
+
+@dataclass(frozen=True)
+class Traces:
+    """A stretch of some sites' signals.
+
+    Attributes
+    ----------
+    title : str
+        Which signals, and when.
+    first_second, seconds_each : float
+        Time of the first sample in the recording, and from one sample to the next.
+    microvolts : Levels
+        (sites, time).
+    sites : array of int
+        Which of the sites.
+    rising, falling : ndarray
+        Seconds of the trigger edges in the stretch.
+    settling : tuple of (float, float)
+        Seconds from and until which the filter's padding shows, where they reach into the stretch.
+    gaps : tuple of float
+        Seconds at which the signal does not go on from what is before, in the stretch.
+    """
+
+    title: str
+    first_second: float
+    seconds_each: float
+    microvolts: Levels
+    sites: Ints
+    rising: Floats
+    falling: Floats
+    settling: tuple[tuple[float, float], ...]
+    gaps: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A BNC line: its DAQ column, what it says of itself, and its rising edges in seconds (None: not looked for)."""
+
+    column: int
+    note: str
+    rising: Floats | None
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A whole recording: its length in seconds, its BNC lines, where its parts begin, and where the filter settles."""
+
+    seconds: float
+    lines: Sequence[Line]
+    parts: Sequence[tuple[float, str]]
+    settling: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class OverTime:
+    """RMS of the raw sites over the whole recording, and least and largest values of the mirror.
+
+    Attributes
+    ----------
+    starts : ndarray
+        Seconds at which the bins of the RMS begin; the last ends with the recording.
+    rms, largest_rms : Levels
+        (sites, bins): decimal logarithm of the microvolts, of the median window of a bin and of the largest.
+    seconds_of_window : float
+        Seconds of the windows of which a bin holds one or more.
+    bin_seconds : float
+        Length of the bins of the envelope.
+    lowest, highest : Levels
+        (sites, bins): least and largest values of the mirror in microvolts.
+    """
+
+    starts: Floats
+    rms: Levels
+    largest_rms: Levels
+    seconds_of_window: float
+    bin_seconds: float
+    lowest: Levels
+    highest: Levels
+
+
+@dataclass(frozen=True)
+class Response:
+    """The average of the mirror around the rising edges of a line.
+
+    Attributes
+    ----------
+    column : int
+        DAQ column of the line.
+    n_edges, n_averaged : int
+        Its rising edges, and of how many the average is.
+    seconds : ndarray
+        Time about the edge.
+    microvolts : Levels
+        (sites, time), about the mean before the edge.
+    """
+
+    column: int
+    n_edges: int
+    n_averaged: int
+    seconds: Floats
+    microvolts: Levels
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the quality page of one mirror shows.
+    """Everything that the quality page of one mirror shows.
 
     Attributes
     ----------
-    title, subtitle : str
-        The recording, and its mirror.
+    recording, mirror : str
+        Full name of the recording, and name of the mirror.
+    subtitle : str
+        How the mirror was made, in short.
+    warnings : sequence of str
+        Sentences on what a person should know first, as of a mirror that is all zero.
     sites : Sites
         Where the electrode channels sit.
+    shown_sites : array of int
+        The sites whose traces are shown before a person chooses: kept and masked ones, spread over the array.
     maps : sequence of SiteMap
         Numbers per site.
     spectra : Spectra
@@ -52,189 +218,27 @@ class Page:
         Stretches of the same sites, before and after.
     timeline : Timeline
         Triggers over the whole recording.
+    over_time : OverTime
+        All sites over the whole recording.
+    response : Response or None
+        None where no line has edges enough.
     facts : sequence of (str, str)
         Names and what is to be said of them.
     captions : mapping of str to str
-        What is to be said of the figures 'maps', 'spectra', 'traces' and 'triggers'.
+        What is to be said of each of `FIGURES`.
     """
 
-    title: str
+    recording: str
+    mirror: str
     subtitle: str
+    warnings: Sequence[str]
     sites: Sites
+    shown_sites: Ints
     maps: Sequence[SiteMap]
     spectra: Spectra
     traces: Sequence[Traces]
     timeline: Timeline
+    over_time: OverTime
+    response: Response | None
     facts: Sequence[tuple[str, str]]
     captions: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class FigureKind:
-    """A figure of quality pages: its name, its title in a report, and how it is drawn.
-
-    It draws nothing, None, of a page that holds nothing for it.
-    """
-
-    name: str
-    title: str
-    draw: Callable[[Page], Figure | None]
-
-
-@dataclass(frozen=True)
-class PageFigure:
-    """One figure of a quality page: its name, what is to be said of it, its first row of pixels and their number."""
-
-    name: str
-    caption: str
-    top: int
-    height: int
-
-
-def qc_figures(page: Page) -> dict[str, Figure]:
-    """Draw the figures of a quality page, by the names in `FIGURES`, without a pyplot window."""
-    drawn = {kind.name: kind.draw(page) for kind in FIGURES}
-    return {name: figure for name, figure in drawn.items() if figure is not None}
-
-
-def save_page(page: Page, path: Path, texts: Mapping[str, str]) -> None:
-    """Write the figures of a page one below the other as one PNG; the same bytes for the same page.
-
-    The PNG holds `texts`, and where each figure is with its caption, for `read_page`.
-    """
-    bands = {"title": _pixels(_title_figure(page))}
-    bands |= {name: _pixels(figure) for name, figure in qc_figures(page).items()}
-    places, top = [], 0
-    for name, band in bands.items():
-        if name in page.captions:
-            places.append({"name": name, "top": top, "height": len(band), "caption": page.captions[name]})
-        top += len(band)
-    info = PngInfo()
-    for name, text in {**texts, _FIGURES: json.dumps(places, ensure_ascii=False)}.items():
-        info.add_itxt(name, text)
-    Image.fromarray(np.concatenate(list(bands.values()))).save(path, format="PNG", dpi=(DPI, DPI), pnginfo=info)
-
-
-def read_page(path: Path) -> tuple[tuple[int, int], list[PageFigure]]:
-    """Read the size in pixels of a page that `save_page` wrote, (width, height), and where its figures are.
-
-    Raises
-    ------
-    FormatError
-        If the file is missing or is not a quality page.
-    """
-    with _open_page(path) as picture:
-        places = _places(picture, path)
-        return picture.size, [
-            PageFigure(place["name"], place["caption"], place["top"], place["height"]) for place in places
-        ]
-
-
-def _open_page(path: Path) -> Image.Image:
-    try:
-        return Image.open(path, formats=["PNG"])
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read as a quality page ({error}); run qc for it again.") from error
-
-
-def _places(picture: Image.Image, path: Path) -> list[dict[str, Any]]:
-    """Return where the figures of a page are; a picture of our own says it before its pixels."""
-    places: list[dict[str, Any]] = json.loads(picture.info.get(_FIGURES, "[]"))
-    if not places:
-        raise FormatError(f"{path}: does not say which figures it holds, so it is not a quality page; run qc again.")
-    return places
-
-
-def _new_figure(height: float) -> Figure:
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.03, hspace=0.05)
-    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout=layout, facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _title_figure(page: Page) -> Figure:
-    figure = _new_figure(0.7)
-    figure.text(0.01, 0.62, page.title, size=14, weight="bold", va="center")
-    figure.text(0.01, 0.2, page.subtitle, size=9, color=QUIET, va="center")
-    return figure
-
-
-def _maps_figure(page: Page) -> Figure:
-    figure = _new_figure(6.6)
-    axes = figure.subplots(2, 3).ravel()
-    for ax, shown in zip(axes, page.maps, strict=False):
-        draw_array(ax, page.sites, shown)
-    draw_mask(axes[len(page.maps)], page.sites)
-    for ax in axes[len(page.maps) + 1 :]:
-        ax.set_axis_off()
-    return _settled(figure)
-
-
-def _spectra_figure(page: Page) -> Figure:
-    figure = _new_figure(4.0)
-    left, right = figure.subplots(1, 2, width_ratios=[1.9, 1])
-    draw_spectra(left, page.spectra)
-    draw_facts(right, page.facts)
-    return _settled(figure)
-
-
-def _traces_figure(page: Page) -> Figure:
-    figure = _new_figure(4.8)
-    for ax, traces in zip(figure.subplots(1, len(page.traces), squeeze=False)[0], page.traces, strict=True):
-        draw_traces(ax, traces)
-    figure.axes[0].set_ylabel("site (row, column)")
-    figure.legend(handles=trace_legend(page.traces), loc="outside lower center", ncols=6)
-    return _settled(figure)
-
-
-def _triggers_figure(page: Page) -> Figure:
-    figure = _new_figure(1.5 + 0.3 * max(2, len(page.timeline.lines)))
-    left, right = figure.subplots(1, 2, width_ratios=[2.4, 1])
-    draw_timeline(left, page.timeline)
-    draw_intervals(right, page.timeline.lines)
-    return _settled(figure)
-
-
-FIGURES = (
-    FigureKind("maps", "The array", _maps_figure),
-    FigureKind("spectra", "Spectra before and after", _spectra_figure),
-    FigureKind("traces", "Traces before and after", _traces_figure),
-    FigureKind("triggers", "Triggers", _triggers_figure),
-)
-"""The figures of a page, from top to bottom."""
-
-
-def _settled(figure: Figure) -> Figure:
-    """Fix where the layout put everything, rounded: its solver's last bits differ from run to run."""
-    engine = figure.get_layout_engine()
-    assert engine is not None, "figures of a page are made with one"
-    engine.execute(figure)
-    figure.set_layout_engine("none")
-    for ax in figure.axes:
-        left, bottom, width, height = (round(edge, 5) for edge in ax.get_position(original=True).bounds)
-        ax.set_position((left, bottom, width, height))
-    return figure
-
-
-def _pixels(figure: Figure) -> Pixels:
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    pixels: Pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    return pixels
-
-
-def draw_facts(ax: Axes, facts: Sequence[tuple[str, str]]) -> None:
-    """Write (name, text) pairs below each other, as far as there is room."""
-    ax.set_axis_off()
-    ax.set_title("Settings and counts")
-    room = 22
-    lines: list[tuple[str, str]] = []
-    for name, text in facts:
-        wrapped = textwrap.wrap(text, 44, break_on_hyphens=False) or [""]
-        lines += zip([name, *[""] * (len(wrapped) - 1)], wrapped, strict=True)
-    if len(lines) > room:
-        lines = [*lines[: room - 1], ("", "… (more in the report)")]
-    for number, (name, text) in enumerate(lines):
-        y = 1 - (number + 0.5) / room
-        ax.text(0.0, y, name, color=QUIET, transform=ax.transAxes, va="center", size=8)
-        ax.text(0.22, y, text, transform=ax.transAxes, va="center", size=8)

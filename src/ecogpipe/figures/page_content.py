@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.figures import wording
-from ecogpipe.figures.array import SiteMap, Sites, colour_limits
-from ecogpipe.figures.page import Page
+from ecogpipe.figures.colours import mask_colours
+from ecogpipe.figures.levels import to_levels
+from ecogpipe.figures.over_time import largest_deviation, over_time, response
+from ecogpipe.figures.page import Line, OverTime, Page, Response, SiteMap, Sites, Spectra, Timeline, Traces
 from ecogpipe.figures.page_inputs import (
     LEAST_SEGMENT,
-    SEGMENT_SECONDS,
     Floats,
     PageInputs,
     Positions,
@@ -20,13 +21,11 @@ from ecogpipe.figures.page_inputs import (
     line_frequencies,
     line_name,
     line_noise,
+    segment_seconds,
     survey,
 )
-from ecogpipe.figures.spectrum import Spectra
-from ecogpipe.figures.traces import Traces
-from ecogpipe.figures.triggers import Line, Timeline
 from ecogpipe.figures.wording import MirrorFacts
-from ecogpipe.results.mask import MaskTable
+from ecogpipe.results.mask import MANUAL, MaskTable
 from ecogpipe.statistics import psd
 from ecogpipe.statistics.line_noise import MAINS_HZ
 
@@ -34,85 +33,197 @@ _TRACE_SECONDS = 2
 _BEFORE_TRIGGER_SECONDS = 0.5
 _BEGINNING_SECONDS = 1
 _KEPT_TRACES, _MASKED_TRACES = 10, 3
+_MOST_TRACE_SAMPLES = 150_000
+_SITE_FREQUENCIES = 120
+_LEAST_SPAN = 0.1
+_ON_CARD = ("flat_fraction", "stuck_fraction", "rail_fraction", "nonfinite_fraction")
+
+Bools = npt.NDArray[np.bool_]
+Intervals = Sequence[tuple[float, float]]
 
 
-def page_content(inputs: PageInputs, title: str) -> Page:
+def page_content(inputs: PageInputs, recording: str) -> Page:
     """Return what a quality page shows; it does not depend on the memory limit."""
-    masked, table, facts = inputs.mask, inputs.table, inputs.facts
+    facts = inputs.facts
     before, after, everything = inputs.before, inputs.after, np.arange(len(inputs.mask))
-    surveys = survey(before, everything), survey(after, everything)
+    seconds = segment_seconds(facts)
+    surveys = survey(before, everything, seconds), survey(after, everything, seconds)
+    whole = over_time(inputs)
+    averaged = response(inputs)
     return Page(
-        title=title,
+        recording=recording,
+        mirror=facts.name,
         subtitle=f"mirror {facts.name}: {wording.rate_text(facts.rate)}, band {facts.filter_text}",
-        sites=Sites(
-            masked.site_row, masked.site_column, table.grid, table.pitch_mm, masked.keep, wording.mask_kinds(masked)
-        ),
-        maps=_maps(inputs, surveys[1]),
-        spectra=_spectra(surveys, masked, facts),
-        traces=_traces(inputs),
+        warnings=_warnings(inputs, whole),
+        sites=_sites(inputs),
+        shown_sites=_shown_sites(inputs),
+        maps=_maps(inputs, surveys[1], seconds),
+        spectra=_spectra(surveys, inputs.mask, facts),
+        traces=_traces(inputs, whole),
         timeline=_timeline(inputs),
+        over_time=whole,
+        response=averaged,
         facts=_facts(inputs),
-        captions=_captions(surveys, inputs),
+        captions=_captions(surveys, inputs, whole, averaged),
     )
 
 
-def _maps(inputs: PageInputs, mirrored: Survey) -> list[SiteMap]:
-    numbers, facts = inputs.mask.numbers, inputs.facts
+def _sites(inputs: PageInputs) -> Sites:
+    mask, table = inputs.mask, inputs.table
+    kinds = wording.mask_kinds(mask)
+    masked_kinds = sorted({kind for kind in kinds if kind})
+    return Sites(
+        channels=mask.channel,
+        rows=mask.site_row,
+        columns=mask.site_column,
+        daq_rows=table.daq_row[mask.channel],
+        daq_columns=table.daq_column[mask.channel],
+        grid=table.grid,
+        pitch_mm=table.pitch_mm,
+        keep=mask.keep,
+        kinds=kinds,
+        reasons=mask.reasons,
+        origins=mask.origins,
+        colours=dict(zip(masked_kinds, mask_colours(masked_kinds), strict=True)),
+        numbers={name: values for name, values in mask.numbers.items() if name in _ON_CARD},
+    )
+
+
+def _warnings(inputs: PageInputs, whole: OverTime) -> list[str]:
+    """Say what a person should know before trusting the figures."""
+    mask, facts, after = inputs.mask, inputs.facts, inputs.after
+    found = []
+    lowest, highest = (levels.values()[mask.keep] for levels in (whole.lowest, whole.highest))
+    finite = np.isfinite(lowest)
+    if lowest.size and not finite.any():
+        found.append("No kept site of the mirror has a finite sample.")
+    elif lowest.size and not (np.any(lowest[finite]) or np.any(highest[finite])):
+        found.append("The kept sites of the mirror are zero everywhere.")
+    if not mask.keep.any():
+        found.append("Every site is masked.")
+    if all(stop - first <= 2 * facts.settling_samples for first, stop in after.gap_free):
+        found.append("No sample of the mirror is free of the filter's settling: the recording, or each stretch of it "
+                     "without a gap, is too short for this band.")  # fmt: skip
+    if cropped := wording.cropped_text(inputs.recording.acquisition.cropped):
+        found.append(f"The recording is truncated: {cropped}.")
+    return found
+
+
+def _maps(inputs: PageInputs, mirrored: Survey, seconds: int) -> list[SiteMap]:
+    numbers, mask, name = inputs.mask.numbers, inputs.mask, inputs.facts.name
+    trusted = mask.keep & ~_kept_against_the_rule(mask)
+    raw, after = numbers["std"] * abs(inputs.to_microvolts), mirrored.rms
+    correlation = numbers["neighbour_correlation"]
     return [
-        SiteMap("RMS, raw", "RMS (µV)", numbers["std"] * abs(inputs.to_microvolts)),
-        SiteMap(f"RMS, mirror {facts.name}", "RMS (µV)", mirrored.rms),
+        SiteMap("RMS, raw", "RMS (µV)", raw, "viridis", colour_limits(raw, trusted, from_zero=True)),
+        SiteMap(f"RMS, mirror {name}", "RMS (µV)", after, "viridis", colour_limits(after, trusted, from_zero=True)),
         SiteMap(
             "Correlation with neighbours, raw",
             "median correlation",
-            numbers["neighbour_correlation"],
-            colours="cividis",
+            correlation,
+            "cividis",
+            colour_limits(correlation, trusted),
         ),
-        *_line_maps(inputs.mask, abs(inputs.to_microvolts), inputs.after, facts.name),
+        *_line_maps(mask, abs(inputs.to_microvolts), inputs.after, name, seconds, trusted),
     ]
 
 
-def _line_maps(mask: MaskTable, to_microvolts: float, after: Signals, mirror: str) -> list[SiteMap]:
+def _kept_against_the_rule(mask: MaskTable) -> Bools:
+    by_hand: Bools = np.array([origin == MANUAL for origin in mask.origins], bool)
+    return mask.keep & by_hand
+
+
+def _line_maps(
+    mask: MaskTable, to_microvolts: float, after: Signals, mirror: str, seconds: int, trusted: Bools
+) -> list[SiteMap]:
     """Return the line noise at the declared frequency, raw and mirrored; or of the raw signal at each that there is."""
     hertz = line_frequencies(mask)
     cases = [(f"{frequency} Hz, raw", mask.numbers[line_name(frequency)] * to_microvolts) for frequency in hertz]
     if len(hertz) == 1:
-        cases.append((f"{hertz[0]} Hz, {mirror}", line_noise(after, len(mask))[MAINS_HZ.index(hertz[0])]))
-    highest = max(colour_limits(noise, mask.keep, (0.0, None))[1] for _, noise in cases)
-    return [
-        SiteMap(f"Line noise at {case}", "RMS (µV)", noise, colours="magma", limits=(0.0, highest))
-        for case, noise in cases
-    ]
+        cases.append((f"{hertz[0]} Hz, {mirror}", line_noise(after, len(mask), seconds)[MAINS_HZ.index(hertz[0])]))
+    highest = max(colour_limits(noise, trusted, from_zero=True)[1] for _, noise in cases)
+    return [SiteMap(f"Line noise at {case}", "RMS (µV)", noise, "magma", (0.0, highest)) for case, noise in cases]
+
+
+def colour_limits(values: Floats, trusted: Bools, from_zero: bool = False) -> tuple[float, float]:
+    """Return the values at the ends of the colours: the 2 and 98 % quantiles of the sites that are trusted.
+
+    They are apart by a tenth of the larger at least, so that small differences look small.
+    """
+    shown = values[trusted & np.isfinite(values)]
+    if not len(shown):
+        shown = values[np.isfinite(values)]
+    if not len(shown):
+        return 0.0, 1.0
+    low, high = (float(end) for end in np.quantile(shown, [0.02, 0.98], method="nearest"))
+    if from_zero:
+        return 0.0, high if high > 0 else 1.0
+    least = _LEAST_SPAN * max(abs(low), abs(high)) or 1.0
+    if high - low < least:
+        middle = (low + high) / 2
+        low, high = middle - least / 2, middle + least / 2
+    return low, high
 
 
 def _spectra(surveys: tuple[Survey, Survey], mask: MaskTable, facts: MirrorFacts) -> Spectra:
     before, after = (psd.over_sites(survey.frequencies, survey.densities[mask.keep]) for survey in surveys)
+    nyquist = float(facts.rate * facts.ratio / 2)
+    borders = np.geomspace(max(1e-3, _lowest_frequency(surveys)), nyquist, _SITE_FREQUENCIES + 1)
+    centres = np.sqrt(borders[:-1] * borders[1:])
+    decibels = [_decibels(survey, borders) for survey in surveys]
+    filled = np.isfinite(decibels[0]).any(axis=0)
+    ends = _decibel_ends(decibels)
     return Spectra(
         before=before,
         after=after,
-        nyquist_before=float(facts.rate * facts.ratio / 2),
+        nyquist_before=nyquist,
         nyquist_after=float(facts.rate / 2),
         band=facts.band,
         notches=facts.notches,
+        frequencies_of_sites=centres[filled],
+        of_sites_before=to_levels(decibels[0][:, filled], ends=ends),
+        of_sites_after=to_levels(decibels[1][:, filled], ends=ends),
     )
 
 
-def _traces(inputs: PageInputs) -> list[Traces]:
-    """Return the same sites raw and mirrored around a trigger, and mirrored where the recording begins."""
+def _lowest_frequency(surveys: tuple[Survey, Survey]) -> float:
+    return float(min(survey.frequencies[survey.frequencies > 0].min(initial=1.0) for survey in surveys))
+
+
+def _decibels(survey: Survey, borders: Floats) -> Floats:
+    """Average the densities between successive borders; NaN where there are none, or no power."""
+    places = np.digitize(survey.frequencies, borders[1:-1])
+    places[(survey.frequencies <= 0) | (survey.frequencies > borders[-1] * (1 + 1e-9))] = -1
+    averaged = np.full((len(survey.densities), len(borders) - 1), np.nan)
+    for place in np.unique(places[places >= 0]):
+        averaged[:, place] = survey.densities[:, places == place].mean(axis=1)
+    return 10 * np.log10(np.where(averaged > 0, averaged, np.nan))
+
+
+def _decibel_ends(decibels: Sequence[Floats]) -> tuple[float, float]:
+    """Return the largest finite value, and the least of those at most 120 dB below it."""
+    finite = np.concatenate([values[np.isfinite(values)] for values in decibels])
+    if not len(finite):
+        return 0.0, 1.0
+    return max(float(finite.min()), float(finite.max()) - 120), float(finite.max())
+
+
+def _traces(inputs: PageInputs, whole: OverTime) -> list[Traces]:
+    """Return sites raw and mirrored around a trigger; mirrored also at the beginning and at the largest deviation."""
     before, after, mask, facts = inputs.before, inputs.after, inputs.mask, inputs.facts
     rising, falling = (_all_seconds(edges, before.rate) for edges in (inputs.events.rising, inputs.events.falling))
-    shown = _spread_over_array(mask, inputs.table.pitch_mm or (1.0, 1.0))
-    labels = tuple(f"{mask.site_row[site]}, {mask.site_column[site]}" for site in shown)
+    shown = _shown_sites(inputs)
     settling = _settling(after, facts)
     gaps = [float(first / before.rate) for first, _ in before.gap_free[1:]]
 
-    def stretch(title: str, signals: Signals, window: slice, shaded: Sequence[tuple[float, float]]) -> Traces:
+    def stretch(title: str, signals: Signals, window: slice, sites: Positions, shaded: Intervals) -> Traces:
         begin, end = float(window.start / signals.rate), float(window.stop / signals.rate)
         return Traces(
             title=title,
-            seconds=np.arange(window.start, window.stop) / float(signals.rate),
-            microvolts=signals.read(shown, window),
-            labels=labels,
-            keep=mask.keep[shown],
+            first_second=begin,
+            seconds_each=float(1 / signals.rate),
+            microvolts=to_levels(signals.read(sites, window), bits=16),
+            sites=sites,
             rising=rising[(rising >= begin) & (rising < end)],
             falling=falling[(falling >= begin) & (falling < end)],
             settling=_overlaps(shaded, begin, end),
@@ -123,11 +234,31 @@ def _traces(inputs: PageInputs) -> list[Traces]:
     raw_window = slice(window.start * facts.ratio, min(window.stop * facts.ratio, before.n_samples))
     first = max(LEAST_SEGMENT, round(_BEGINNING_SECONDS * after.rate))
     beginning = slice(0, min(after.n_samples, max(first, 2 * facts.settling_samples)))
+    farthest = largest_deviation(whole.lowest.values(), whole.highest.values(), mask.keep)
+    middle = Fraction((farthest + 0.5) * whole.bin_seconds).limit_denominator(10**6)
+    deviation = _around(round(middle * after.rate), after.rate, after.n_samples)
+    held = _held(shown, len(mask), window)
     return [
-        stretch("Raw", before, raw_window, ()),
-        stretch(f"Mirror {facts.name}", after, window, settling),
-        stretch(f"Mirror {facts.name}, from the beginning", after, beginning, settling),
+        stretch("Raw", before, raw_window, shown, ()),
+        stretch(f"Mirror {facts.name}", after, window, held, settling),
+        stretch(f"Mirror {facts.name}, from the beginning", after, beginning, held, settling),
+        stretch(f"Mirror {facts.name}, where a kept site is farthest from zero", after, deviation, held, settling),
     ]
+
+
+def _shown_sites(inputs: PageInputs) -> Positions:
+    return _spread_over_array(inputs.mask, inputs.table.pitch_mm or (1.0, 1.0))
+
+
+def _held(shown: Positions, n_sites: int, window: slice) -> Positions:
+    """Return the sites whose traces of the mirror the page holds: all, where those are few numbers, else the shown."""
+    return np.arange(n_sites) if n_sites * (window.stop - window.start) <= _MOST_TRACE_SAMPLES else shown
+
+
+def _around(middle: int, rate: Fraction, n_samples: int) -> slice:
+    length = min(n_samples, max(LEAST_SEGMENT, round(_TRACE_SECONDS * rate)))
+    first = min(max(0, middle - length // 2), n_samples - length)
+    return slice(first, first + length)
 
 
 def _settling(after: Signals, facts: MirrorFacts) -> list[tuple[float, float]]:
@@ -155,7 +286,9 @@ def _timeline(inputs: PageInputs) -> Timeline:
     )
 
 
-def _captions(surveys: tuple[Survey, Survey], inputs: PageInputs) -> dict[str, str]:
+def _captions(
+    surveys: tuple[Survey, Survey], inputs: PageInputs, whole: OverTime, averaged: Response | None
+) -> dict[str, str]:
     """Say of each figure what it shows, with the settings that were used."""
     mask, table, facts = inputs.mask, inputs.table, inputs.facts
     made = f"{facts.rate_text}, band-pass {facts.filter_text}, notches {facts.notch_text}, reference "
@@ -169,22 +302,31 @@ def _captions(surveys: tuple[Survey, Survey], inputs: PageInputs) -> dict[str, s
     rows, columns = table.grid
     return {
         "maps": (
-            f"The {rows} x {columns} array, row 0 on top; masked sites are crossed, places without a channel hatched, "
-            "and colours span the kept sites. Raw numbers are of all samples, and are those that the automatic rule "
-            f"goes by (mask.tsv). RMS about the mean: mirror {facts.name} of {surveys[1].windows}. Line noise: RMS at "
-            f"{lines} Hz ({declared}), without harmonics, averaged over tiles of 1 to 2 s. Correlation: median over "
+            f"The {rows} x {columns} array, row 0 on top; masked sites are crossed, sites a person kept have a ring, "
+            "and colours span 2 to 98 % of the kept sites but for those. Raw numbers are of all samples, and are those "
+            "that the automatic rule goes by (mask.tsv). RMS about the mean: mirror "
+            f"{facts.name} of {surveys[1].windows}. Line noise: RMS at {lines} Hz ({declared}), without harmonics, "
+            "averaged over tiles of 1 to 2 s. Correlation: median over "
             "the up to eight sites around a site, of changes at 1 to 9 Hz. "
             f"Mask: {wording.sites_text(mask)}; automatic rule with {thresholds}."
         ),
         "spectra": (
             f"Power density of the {int(mask.keep.sum())} kept sites before (raw, {surveys[0].windows}) and after "
             f"(mirror {facts.name}, {surveys[1].windows}): median and 10 to 90 % of sites; Welch, Hann segments of "
-            f"{SEGMENT_SECONDS} s. Mirror: {made}."
+            f"{segment_seconds(facts)} s. Mirror: {made}."
         ),
+        "over_time": (
+            f"Above: RMS of each raw site in windows of {whole.seconds_of_window:g} s, the median or the largest "
+            f"window of each of {len(whole.starts)} bins, on a logarithmic scale; triggers above, gaps dashed. Below: "
+            f"least and largest value of the mirror in bins of {whole.bin_seconds:.3g} s, of all samples, of the "
+            "chosen site."
+        ),
+        "response": _response_caption(averaged),
         "traces": (
             f"Sites spread over the array, each about its median, raw in microvolts (gain {table.gain:g}) and mirrored "
             f"({made}). The stretch is around the trigger nearest to the middle of the recording, or the middle "
-            f"where there is none; on the right the beginning of the mirror. The filter settles within "
+            f"where there is none; then the beginning of the mirror, and where a kept site is farthest from zero. The "
+            "filter settles within "
             f"{facts.settling_text}, shaded. Masked sites are in red."
         ),
         "triggers": (
@@ -194,6 +336,15 @@ def _captions(surveys: tuple[Survey, Survey], inputs: PageInputs) -> dict[str, s
             "recording and on both sides of a gap."
         ),
     }
+
+
+def _response_caption(averaged: Response | None) -> str:
+    if averaged is None:
+        return "No digital line has three rising edges or more with samples on both sides."
+    return (
+        f"Mirror around the rising edges of line {averaged.column}, about the mean of the "
+        f"{-averaged.seconds[0]:.2g} s before: average of {averaged.n_averaged} of {averaged.n_edges} edges."
+    )
 
 
 def _all_seconds(edges: dict[int, npt.NDArray[np.int64]], rate: Fraction) -> Floats:

@@ -1,28 +1,21 @@
-"""What the report of a study shows of its recordings: numbers and words, for the template to lay out."""
+"""What the index of a study shows of its recordings: numbers and words, for the template to lay out."""
 
-import base64
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import quote
 
-import numpy as np
-
 from ecogpipe.figures import wording
-from ecogpipe.figures.array import mask_colours
-from ecogpipe.figures.page import FIGURES, read_page
+from ecogpipe.figures.colours import mask_colours
 from ecogpipe.figures.wording import MirrorFacts
 from ecogpipe.results.events import EventsTable
 from ecogpipe.results.mask import MANUAL, MaskTable
 from ecogpipe.storage.canonical import Acquisition
 
-_TITLES = {kind.name: kind.title for kind in FIGURES}
-
-_LISTED_SITES = 24
-"""Sites that are masked for one kind of fault up to which each has a line of its own."""
+MADE, FAILED, ABSENT, NOT_MADE = "made", "failed", "raw files absent", "not made yet"
+"""States of a recording."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,8 @@ class RecordingSummary:
         Count of the samples that are not finite; '' where all are.
     older : str
         What ingest makes otherwise by now; '' where nothing.
+    line_noise : float
+        Median over the kept sites of the RMS at the declared frequency of the mains, else at the louder, in microvolts.
     pages : list of Path
         The quality page of each mirror.
     mirrors : list of MirrorFacts
@@ -79,37 +74,18 @@ class RecordingSummary:
     n_samples: int
     bad_samples: str
     older: str
+    line_noise: float
     pages: list[Path]
     mirrors: list[MirrorFacts]
     cost: Cost
 
 
 @dataclass(frozen=True)
-class _Figure:
-    """A figure of a quality page: its title, its caption, its first row of pixels and their number."""
-
-    title: str
-    caption: str
-    top: int
-    height: int
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """A quality page by its address, its size in pixels, and its figures."""
-
-    address: str
-    width: int
-    height: int
-    figures: Sequence[_Figure]
-
-
-@dataclass(frozen=True)
 class _Mirror:
-    facts: MirrorFacts
+    name: str
     rate: str
     made: str
-    picture: _Picture
+    address: str
 
 
 @dataclass(frozen=True)
@@ -123,90 +99,91 @@ class _Thumbnail:
 
 
 @dataclass(frozen=True)
-class _MaskedSites:
-    """A masked site, or several that are masked for one reason: where, which channels, why, and who decided."""
+class RecordingRow:
+    """What the index shows of a recording; `made` is None where nothing of it can be shown."""
 
-    places: str
-    channels: str
-    reason: str
-    origin: str
+    name: str
+    state: str
+    sentence: str
+    made: "MadeRow | None"
 
 
 @dataclass(frozen=True)
-class RecordingSection:
-    """What the template shows of a recording."""
+class MadeRow:
+    """What the index shows of the results of a recording."""
 
-    name: str
-    folder: str
     array: str
-    n_channels: int
     n_sites: int
     n_kept: int
     percent_kept: float
-    rate: str
+    seconds: float
     length: str
+    hertz: float
+    rate: str
+    line_noise: str
     lines: Sequence[str]
-    remarks: Sequence[str]
-    diagnostics: Sequence[str]
+    n_edges: int
+    warnings: Sequence[str]
+    facts: Sequence[str]
+    cost_seconds: float
     time: str
+    megabytes: float
     memory: str
     thumbnail: _Thumbnail
-    facts: Sequence[tuple[str, str]]
     mirrors: Sequence[_Mirror]
     masked_text: str
-    masked: Sequence[_MaskedSites]
 
 
-def recording_section(result: RecordingSummary, page_folder: Path, small: bool) -> RecordingSection:
-    """Return what the report shows of a recording; of a small study, it holds the pictures of its pages."""
+def recording_row(name: str, state: str, sentence: str, result: RecordingSummary | None, folder: Path) -> RecordingRow:
+    """Return what the index in a folder shows of a recording."""
+    return RecordingRow(name, state, sentence, None if result is None else _made_row(result, folder))
+
+
+def _made_row(result: RecordingSummary, page_folder: Path) -> MadeRow:
     acquisition, n_kept = result.acquisition, int(result.mask.keep.sum())
-    return RecordingSection(
-        name=result.name,
+    return MadeRow(
         array=result.array,
-        folder=Path(os.path.relpath(result.folder, page_folder)).as_posix(),
-        n_channels=acquisition.n_channels,
         n_sites=len(result.mask),
         n_kept=n_kept,
         percent_kept=round(100 * n_kept / max(1, len(result.mask)), 1),
-        rate=wording.rate_text(acquisition.rate),
+        seconds=float(result.n_samples / acquisition.rate),
         length=wording.length_text(result.n_samples, acquisition.rate),
+        hertz=float(acquisition.rate),
+        rate=wording.rate_text(acquisition.rate),
+        line_noise=f"{result.line_noise:.3g}",
         lines=[_short_line(column, result.events) for column in result.events.facts],
-        remarks=_remarks(result),
-        diagnostics=wording.diagnostics_texts(result.mask),
+        n_edges=sum(len(edges) for edges in result.events.rising.values()),
+        warnings=_warnings(result),
+        facts=_facts(result),
+        cost_seconds=result.cost.seconds,
         time=_duration(result.cost.seconds) if result.cost.seconds else "",
+        megabytes=result.cost.megabytes,
         memory=f"{result.cost.megabytes:.0f} MB" if result.cost.megabytes else "",
         thumbnail=_thumbnail(result),
-        facts=_facts(result),
         mirrors=[
-            _Mirror(
-                facts,
-                wording.rate_text(facts.rate),
-                _made(facts),
-                _picture(page, _held(page) if small else _linked(page, page_folder)),
-            )
+            _Mirror(facts.name, wording.rate_text(facts.rate), _made(facts), _linked(page, page_folder))
             for page, facts in zip(result.pages, result.mirrors, strict=True)
         ],
         masked_text=wording.masked_text(result.mask),
-        masked=_masked_sites(result.mask),
     )
 
 
-def tiles(results: Sequence[RecordingSummary]) -> list[tuple[str, str, str]]:
+def tiles(results: Sequence[RecordingSummary], states: Sequence[str]) -> list[tuple[str, str, str]]:
     """Return what the study is in a few numbers: name, number, what else there is to say."""
     n_kept, n_sites = sum(int(result.mask.keep.sum()) for result in results), sum(len(each.mask) for each in results)
     seconds = sum(float(result.n_samples / result.acquisition.rate) for result in results)
     rates = sorted({result.acquisition.rate for result in results})
     mirror_rates = sorted({mirror.rate for result in results for mirror in result.mirrors})
     n_edges = sum(len(edges) for result in results for edges in result.events.rising.values())
-    noted = sum(1 for result in results if _remarks(result))
-    sessions = len({result.name.rpartition("/")[0] for result in results})
+    noted = sum(1 for result in results if _warnings(result))
+    others = [f"{states.count(state)} {state}" for state in (FAILED, ABSENT, NOT_MADE) if state in states]
     tiles = [
-        ("Recordings", str(len(results)), f"in {sessions} session{'s' if sessions > 1 else ''}"),
+        ("Recordings", str(len(states)), ", ".join(others) or "all made"),
         ("Recorded", _duration(seconds), f"at {_rates_text(rates)}"),
         ("Good sites", f"{100 * n_kept / max(1, n_sites):.1f} %", f"{n_kept} of {n_sites} kept"),
         ("Mirrors", _rates_text(mirror_rates) or "none", ""),
         ("Rising edges", str(n_edges), "on the trigger lines"),
-        ("With notes", str(noted), f"of {len(results)} recordings"),
+        ("With warnings", str(noted), f"of {len(results)} recordings"),
     ]
     spent = sum(result.cost.seconds for result in results)
     if spent:
@@ -241,36 +218,30 @@ def _short_line(column: int, events: EventsTable) -> str:
     return f"{column}: {len(events.rising[column])} rising edges"
 
 
-def _remarks(result: RecordingSummary) -> list[str]:
-    """Return everything that a person should know before using the recording."""
-    overrides = wording.overrides_text(result.acquisition.overrides)
-    by_hand = sum(origin == MANUAL for origin in result.mask.origins)
-    remarks = [*result.acquisition.notes, *result.mask.notes, *wording.whole_lines_masked(result.mask)]
-    if overrides:
-        remarks.append(f"declared by hand, in place of what the files say: {overrides}")
+def _warnings(result: RecordingSummary) -> list[str]:
+    """Return what a person should know before using the recording."""
+    found = [*result.acquisition.notes, *result.mask.notes, *wording.whole_lines_masked(result.mask)]
     for column, facts in result.events.facts.items():
         if facts.get("doubtful"):
-            remarks.append(f"line {column}: {facts['note']}")
-    if result.older:
-        remarks.append(f"raw.h5 was made by an older version, before this change: {result.older}")
-    if by_hand:
-        remarks.append(f"{by_hand} {'site is' if by_hand == 1 else 'sites are'} masked or kept by hand")
+            found.append(f"line {column}: {facts['note']}")
     if result.bad_samples:
-        remarks.append(f"samples: {result.bad_samples}")
-    return remarks
+        found.append(f"samples: {result.bad_samples}")
+    return found
 
 
-def _facts(result: RecordingSummary) -> list[tuple[str, str]]:
-    acquisition = result.acquisition
-    return [
-        ("Set-up", ", ".join(result.set_up)),
-        ("Array", result.array_text),
-        ("Acquired", f"{acquisition.n_channels} channels at {wording.rate_text(acquisition.rate)}"),
-        ("Length", wording.length_text(result.n_samples, acquisition.rate)),
-        ("Started", acquisition.start_time or "not known"),
-        ("Sites", wording.sites_text(result.mask)),
-        ("BNC lines", wording.lines_text(result.events)),
-    ]
+def _facts(result: RecordingSummary) -> list[str]:
+    """Return what was declared or decided, and else is good to know: no reason to doubt the recording."""
+    overrides = wording.overrides_text(result.acquisition.overrides)
+    by_hand = sum(origin == MANUAL for origin in result.mask.origins)
+    found = [f"set-up: {', '.join(result.set_up)}", result.array_text,
+             f"started: {result.acquisition.start_time or 'not known'}"]  # fmt: skip
+    if overrides:
+        found.append(f"declared by hand, in place of what the files say: {overrides}")
+    if by_hand:
+        found.append(f"{by_hand} {'site is' if by_hand == 1 else 'sites are'} masked or kept by hand")
+    if result.older:
+        found.append(f"raw.h5 was made by an older version, before this change: {result.older}")
+    return [*found, *wording.diagnostics_texts(result.mask)]
 
 
 def _made(facts: MirrorFacts) -> str:
@@ -278,16 +249,6 @@ def _made(facts: MirrorFacts) -> str:
         f"{facts.rate_text}; band-pass {facts.filter_text}; notches {facts.notch_text}; reference "
         f"{facts.reference_text}; {facts.row_text}; the filter settles within {facts.settling_text}."
     )
-
-
-def _picture(page: Path, address: str) -> _Picture:
-    size, figures = read_page(page)
-    return _Picture(address, *size, [_Figure(_TITLES[own.name], own.caption, own.top, own.height) for own in figures])
-
-
-def _held(page: Path) -> str:
-    """Return an address that holds a page."""
-    return f"data:image/png;base64,{base64.b64encode(page.read_bytes()).decode('ascii')}"
 
 
 def _linked(page: Path, page_folder: Path) -> str:
@@ -316,26 +277,3 @@ def _path(places: Sequence[tuple[int, int]]) -> str:
         else:
             runs.append([row, column, 1])
     return "".join(f"M{column} {row}h{length}v1h-{length}z" for row, column, length in runs)
-
-
-def _masked_sites(mask: MaskTable) -> list[_MaskedSites]:
-    """Return the masked sites in order of their places, those of one kind of fault together where they are many."""
-    kinds = wording.mask_kinds(mask)
-    count = Counter(zip(kinds, mask.origins, strict=True))
-    told: list[_MaskedSites] = []
-    by_site = [int(site) for site in np.lexsort((mask.site_column, mask.site_row)) if not mask.keep[site]]
-    for kind, origin in dict.fromkeys((kinds[site], mask.origins[site]) for site in by_site):
-        if count[kind, origin] > _LISTED_SITES:
-            members = [site for site in by_site if (kinds[site], mask.origins[site]) == (kind, origin)]
-            places = "; ".join(f"{mask.site_row[site]}, {mask.site_column[site]}" for site in members)
-            told.append(_MaskedSites(places, f"{len(members)}", f"{kind} (the number of each is in mask.tsv)", origin))
-    alone = [site for site in by_site if count[kinds[site], mask.origins[site]] <= _LISTED_SITES]
-    return told + [
-        _MaskedSites(
-            places=f"{mask.site_row[site]}, {mask.site_column[site]}",
-            channels=f"{mask.channel[site]}",
-            reason=mask.reasons[site],
-            origin=mask.origins[site],
-        )
-        for site in alone
-    ]

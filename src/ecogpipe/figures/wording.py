@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ecogpipe.electrodes.channels import ChannelTable
-from ecogpipe.figures.spectrum import band_text
 from ecogpipe.results.events import EventsTable
 from ecogpipe.results.mask import MANUAL, MaskTable, diagnostic_text
 from ecogpipe.results.mirror import read_mirror
@@ -115,6 +114,22 @@ def read_mirror_facts(mirror: Path) -> MirrorFacts:
     settings = dict(read.settings)
     name = str(settings.pop("name", mirror.stem))
     return MirrorFacts(name, read.acquisition.rate, read.ratio, read.settling_samples, settings)
+
+
+def band_text(band: Sequence[float | None]) -> str:
+    """Say which frequencies a band-pass keeps.
+
+    Examples
+    --------
+    >>> band_text([2, 200]), band_text([None, 200]), band_text([2, None]), band_text([None, None])
+    ('2 to 200 Hz', 'up to 200 Hz', 'from 2 Hz', 'none')
+    """
+    low, high = band
+    if low is not None and high is not None:
+        return f"{low:g} to {high:g} Hz"
+    if low is not None:
+        return f"from {low:g} Hz"
+    return "none" if high is None else f"up to {high:g} Hz"
 
 
 def rate_text(rate: Fraction) -> str:

@@ -10,6 +10,9 @@ from pathlib import Path
 RAW, SCAN = "raw.h5", "scan.h5"
 CHANNELS, MASK, EVENTS = "channels.tsv", "mask.tsv", "events.tsv"
 RUN_CONFIG, REPORT = "run_config.yaml", "report.html"
+OLD_PAGE_REVISION = 6
+"""The last revision of the step qc that wrote a picture."""
+
 NUMBERS_SUFFIX = ".json"
 """Of the file beside a quality page that holds all that it shows."""
 
@@ -46,7 +49,7 @@ class Step:
         Examples
         --------
         >>> STEPS[-1].file_of("test_001", "Fs1000")
-        'test_001_Fs1000_qc.png'
+        'test_001_Fs1000_qc.html'
         """
         return self.file.format(recording=recording, mirror=mirror)
 
@@ -60,15 +63,15 @@ STEPS = (
     Step("mirror", 5, ("ingest", "map_channels"), "{recording}_{mirror}.h5"),
     Step(
         "qc",
-        6,
+        7,
         ("ingest", "scan", "map_channels", "mask_channels", "extract_events", "mirror"),
-        "{recording}_{mirror}_qc.png",
+        "{recording}_{mirror}_qc.html",
         has_numbers=True,
     ),
 )
 """The steps of a recording in their order. A mirror reads the mask too, where its settings use it."""
 
-STUDY_REVISIONS = {"report": 6, "run_config": 1, "missing_files": 1}
+STUDY_REVISIONS = {"report": 7, "run_config": 1, "missing_files": 1}
 """Revisions of the steps that write a file for the whole study."""
 
 _OF_NAME = {step.name: step for step in STEPS}
@@ -132,6 +135,10 @@ class RecordingFiles:
     def page(self, mirror: str) -> Path:
         """Return the quality page of a mirror, of the step qc."""
         return self.folder / _OF_NAME["qc"].file_of(self.folder.name, mirror)
+
+    def old_page(self, mirror: str) -> Path:
+        """Return the picture that was the quality page of a mirror up to `OLD_PAGE_REVISION` of qc."""
+        return self.page(mirror).with_suffix(".png")
 
     def outputs(self, mirrors: Iterable[str]) -> Iterator[Output]:
         """Yield every file, in the order in which the steps make them."""

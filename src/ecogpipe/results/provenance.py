@@ -77,7 +77,7 @@ def read_provenance(output: Path) -> dict[str, Any]:
     FormatError
         If the file cannot be read, or does not say what made it.
     """
-    readers = {".h5": _of_hdf5, ".tsv": _of_table, ".png": _of_picture, ".json": _of_numbers, ".html": _of_report}
+    readers = {".h5": _of_hdf5, ".tsv": _of_table, ".json": _of_numbers, ".html": _of_html}
     try:
         return readers[output.suffix](output)
     except (KeyError, OSError, ValueError, SyntaxError) as error:
@@ -116,16 +116,7 @@ def _of_numbers(path: Path) -> dict[str, Any]:
     return made_by
 
 
-def _of_picture(path: Path) -> dict[str, Any]:
-    # Of the steps, only two draw; the others need not import what reads pictures.
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        made_by: dict[str, Any] = json.loads(picture.info[_KEY])
-        return made_by
-
-
-def _of_report(path: Path) -> dict[str, Any]:
+def _of_html(path: Path) -> dict[str, Any]:
     found = _REPORT.search(path.read_text(encoding="utf-8"))
     if found is None:
         raise KeyError(_KEY)

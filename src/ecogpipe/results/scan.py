@@ -215,6 +215,33 @@ _OF_WINDOW = {"std": np.float32, "low": np.float32, "high": np.float32, "n_finit
 """Numbers of each channel and window."""
 
 
+@dataclass(frozen=True)
+class Windows:
+    """What ``/windows`` says of some channels: seconds of a window, first frame of each, and their deviation.
+
+    `std` is (channels, windows), in the units of the acquisition; NaN where a window has no finite sample.
+    """
+
+    seconds: int
+    first_sample: Ints
+    std: npt.NDArray[np.float32]
+
+
+def read_windows(path: Path, channels: Ints) -> Windows:
+    """Read the numbers of each window of a recording, of some channels in ascending order.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, is not a scan, or is of a version that wrote none.
+    """
+    with open_hdf5(path) as file:
+        if _WINDOWS not in file:
+            raise _not_a_scan(path)
+        group = file[_WINDOWS]
+        return Windows(int(group.attrs["seconds"]), group["first_sample"][()], group["std"][()][channels])
+
+
 class WindowWriter:
     """Writes ``/windows`` as the recording goes by, in the units of the acquisition.
 

@@ -32,8 +32,8 @@ _PROGRAM = {
     "extract_events": 99 * MB,
     "scan": 183 * MB,
     "mirror": 181 * MB,
-    "qc": 350 * MB,
-    "report": 130 * MB,
+    "qc": 168 * MB,
+    "report": 100 * MB,
 }
 """The interpreter and the libraries that each step imports, and what a step holds whatever the recording is."""
 
@@ -63,8 +63,10 @@ _BLOCKS_OF_LINES_BYTES = 35 * MB
 _COUNT_BYTES = 2
 """Of a sample that is a count of the converter: the shortest ones, which grow most in float64."""
 
-_PAGE_COPIES_BYTES = 4 * MB
-_FOLDED_COPIES_BYTES = 150_000
+_ROW_COPIES_BYTES = 100_000
+_MOST_PAGE_BYTES, _PAGE_SHARE = 150 * MB, 0.25
+"""Of the numbers of a quality page and the blocks that they are taken of: at most, and of the signals."""
+
 _RUNNER = 300 * MB
 """The Snakemake that a cluster starts in each job, and the one that starts it."""
 
@@ -83,14 +85,16 @@ _NUMBERS = 16
 _WINDOW_BYTES = 16
 """Of each channel and window in scan.h5."""
 
-_PAGE_BYTES, _NUMBERS_BYTES = 1_220_000, 1_450_000
-"""Of a quality page, and of the numbers that it shows."""
+_PAGE_BYTES = 92_000
+"""Of the scripts and the style of a quality page."""
 
-_HELD_RECORDINGS = 12
-"""Recordings up to which a report holds its pictures; beyond, it links to them."""
+_SHOWN_TRACES, _TRACE_SECONDS, _TRACES_OF_MIRROR, _MOST_TRACE_SAMPLES = 13, 2, 2.5, 150_000
+_SITE_BYTES, _LEVEL_BYTES, _FINE_LEVEL_BYTES, _FREQUENCY_BYTES = 130, 4 / 3, 8 / 3, 48
+"""Of a quality page: of a site, of a coded number of 8 and of 16 bits, and of a frequency of the median spectra."""
 
-_HELD_PAGE_BYTES = 1_650_000
-_FOLDED_BYTES = 6_500
+_ROW_BYTES, _LINK_BYTES = 2_200, 500
+"""Of a recording in the index of a study, and of each of its mirrors."""
+
 _EVENT_BYTES, _EVENT_BYTES_OF_MIRROR = 50, 8
 
 
@@ -197,9 +201,7 @@ def program_bytes(step: str) -> int:
 
 def report_memory_bytes(n_recordings: int, n_mirrors: int) -> int:
     """Return the memory that the report of so many recordings needs."""
-    if n_recordings <= _HELD_RECORDINGS:
-        return _PROGRAM["report"] + n_recordings * n_mirrors * _PAGE_COPIES_BYTES
-    return _PROGRAM["report"] + n_recordings * n_mirrors * _FOLDED_COPIES_BYTES
+    return _PROGRAM["report"] + n_recordings * n_mirrors * _ROW_COPIES_BYTES
 
 
 def runner_bytes() -> int:
@@ -222,6 +224,8 @@ def _held_bytes(step: str, facts: Facts) -> int:
         return round(blocks + min(50 * MB, facts.file_bytes / 100) + loaded)
     if step == "scan":
         return round(min(_MOST_WINDOWS_BYTES, 20 * MB + 0.85 * facts.signal_bytes))
+    if step == "qc":
+        return round(min(_MOST_PAGE_BYTES, _PAGE_SHARE * facts.signal_bytes))
     return 0
 
 
@@ -258,15 +262,32 @@ def output_bytes(
     for name, mirror in mirrors.items():
         low = ceil(facts.n_samples / mirror.ratio)
         sizes[f"mirror {name}"] = low * (facts.n_channels + facts.n_lines) * _FLOAT32 + 20_000 + 50 * facts.n_channels
-        sizes[f"qc {name}"] = _PAGE_BYTES
-        sizes[f"numbers {name}"] = _NUMBERS_BYTES
+        sizes[f"numbers {name}"] = _page_numbers_bytes(facts, mirror.ratio)
+        sizes[f"qc {name}"] = _PAGE_BYTES + sizes[f"numbers {name}"]
     return {step: round(size) for step, size in sizes.items()}
 
 
+def _page_numbers_bytes(facts: Facts, ratio: int) -> float:
+    """Return the size of what a quality page shows: of samples, of all sites over time, and of the spectra."""
+    sites, seconds = facts.n_electrodes, max(1, facts.n_seconds)
+    rate, stretch = facts.n_samples / seconds, min(_TRACE_SECONDS, seconds)
+    shown = min(_SHOWN_TRACES, sites)
+    held = sites if sites * stretch * rate / ratio <= _MOST_TRACE_SAMPLES else shown
+    samples = stretch * rate * (shown + _TRACES_OF_MIRROR * held / ratio)
+    bins = min(2_000, 190_000 // max(1, sites), facts.n_samples // ratio) + min(900, 500_000 // max(1, sites), seconds)
+    coded = 2 * bins + 2 * 120 + 120
+    frequencies = rate * (1 + 1 / ratio) / 2
+    return (
+        6_000
+        + samples * _FINE_LEVEL_BYTES
+        + sites * (_SITE_BYTES + coded * _LEVEL_BYTES)
+        + frequencies * _FREQUENCY_BYTES
+    )
+
+
 def report_bytes(n_recordings: int, n_mirrors: int) -> int:
-    """Return the size of the report of so many recordings, which holds the quality pages of a few."""
-    page_bytes = _HELD_PAGE_BYTES if n_recordings <= _HELD_RECORDINGS else _FOLDED_BYTES
-    return 6_000 + n_recordings * n_mirrors * page_bytes
+    """Return the size of the index of so many recordings."""
+    return 7_400 + n_recordings * (_ROW_BYTES + n_mirrors * _LINK_BYTES)
 
 
 def run_config_bytes(n_recordings: int) -> int:

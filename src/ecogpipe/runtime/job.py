@@ -64,6 +64,17 @@ def read_failures(logs: Path, since: float) -> list[str]:
     return [f"{_place(log.relative_to(logs))}{sentence}" for log in changed for sentence in _sentences(log, logs)]
 
 
+def failed_recordings(logs: Path, since: float) -> dict[str, str]:
+    """Say what failed in the jobs of each recording that was at work after `since`, by its full name."""
+    said: dict[str, list[str]] = {}
+    for log in sorted(logs.glob("*/*/*/*.log")):
+        if log.stat().st_mtime >= since and (sentences := _sentences(log, logs)):
+            said.setdefault(log.parent.relative_to(logs).as_posix(), []).extend(
+                f"{log.stem}: {sentence}" for sentence in sentences
+            )
+    return {name: " ".join(sentences) for name, sentences in said.items()}
+
+
 def _place(log: Path) -> str:
     return f"{log.parent.as_posix()} ({log.stem}): " if log.parent.name else ""
 

@@ -92,5 +92,5 @@ def process_recording(
     for name, wanted in mirrors.items():
         mirror, page = made.mirror(name), made.page(name)
         mirror_recording(made.raw, made.channels, made.mask, mirror, name=name, settings=wanted)
-        qc(made.raw, made.channels, made.mask, made.scan, made.events, mirror, page, title=made.folder.name)
+        qc(made.raw, made.channels, made.mask, made.scan, made.events, mirror, page, recording=made.folder.name)
     return made

@@ -1,31 +1,41 @@
-"""The step that puts a whole study on one page: the study at a glance, then the figures of each recording."""
+"""The step that writes the index of a study: the study at a glance, and a row for each recording of the table."""
 
 import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import numpy as np
 
 from ecogpipe.errors import SettingsError
 from ecogpipe.figures import wording
-from ecogpipe.figures.report_page import Cost, RecordingSummary, recording_section, tiles
+from ecogpipe.figures.page_file import template
+from ecogpipe.figures.page_inputs import line_frequencies, line_name
+from ecogpipe.figures.report_page import (
+    ABSENT,
+    FAILED,
+    MADE,
+    NOT_MADE,
+    Cost,
+    RecordingSummary,
+    recording_row,
+    tiles,
+)
 from ecogpipe.figures.wording import read_mirror_facts
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.events import read_events
 from ecogpipe.results.identity import check_same_signal
-from ecogpipe.results.mask import read_mask
+from ecogpipe.results.mask import MaskTable, read_mask
 from ecogpipe.results.names import RecordingFiles
 from ecogpipe.results.provenance import older_changes, provenance
+from ecogpipe.results.recording import units_per
 from ecogpipe.results.scan import read_scan
 from ecogpipe.storage.atomic import whole_file
 
-_SMALL = 12
-"""Recordings up to which a report holds its pictures and unfolds all sections; a larger one would not open any more."""
-
-_PIECES = 64
-"""Parts of the template that are written at once: the text of hundreds of recordings is never held as a whole."""
+TITLE = "Recordings of the study"
+"""Heading of the index that the workflow writes; not a name of the folder, as a study can move."""
 
 
 def report(
@@ -34,12 +44,14 @@ def report(
     *,
     mirrors: Sequence[str],
     title: str,
-    benchmarks: Mapping[str, Sequence[Path]] | None = None,
+    absent: Mapping[str, str] | None = None,
+    failed: Mapping[str, str] | None = None,
+    logs: Path | None = None,
 ) -> Path:
-    """Write the report of a study: one HTML page that needs no network.
+    """Write the index of a study: one HTML page that needs no network, with links to the quality pages.
 
-    Of up to 12 recordings it holds the pictures, so that it can go anywhere; in the report of a larger study each
-    recording is folded, and its pictures are the files in its folder, which are read when it is unfolded.
+    Every recording has a row, whatever was made of it: a row shows the results that are there, and what failed or is
+    missing in a sentence.
 
     Parameters
     ----------
@@ -48,13 +60,15 @@ def report(
     page : Path
         The HTML file to write.
     mirrors : sequence of str
-        Names of the mirrors whose quality pages, ``<recording>_<mirror>_qc.png``, are shown with what the mirror says
+        Names of the mirrors whose quality pages, ``<recording>_<mirror>_qc.html``, are linked with what the mirror says
         of itself. Pages of other mirrors, as of settings that are no more, are left out.
     title : str
         Heading of the page.
-    benchmarks : mapping of str to sequence of Path, optional
-        By recording, the tables that Snakemake wrote of the time and memory of its jobs; those that are missing are
-        left out.
+    absent, failed : mapping of str to str, optional
+        Why the raw files of a recording are not there, and what failed in this run, by full name.
+    logs : Path, optional
+        Folder of the tables that Snakemake wrote of the time and memory of the jobs, ``<full name>/<job>.tsv``; those
+        that are missing are left out.
 
     Returns
     -------
@@ -66,37 +80,65 @@ def report(
     SettingsError
         If there is no recording.
     FormatError
-        If a result is missing or is not a result of ours.
+        If a result is not one of ours.
+    IdentityError
+        If results in one folder are of several recordings.
     """
     if not folders:
         raise SettingsError("A report needs at least one recording; name the folders of their results.")
-    measured = benchmarks or {}
+    absent, failed = absent or {}, failed or {}
     files = {name: RecordingFiles(folder) for name, folder in folders.items()}
-    results = [_summary(name, own, mirrors, _read_cost(measured.get(name, ()))) for name, own in files.items()]
-    inputs = [path for own in files.values() for path in (*_results(own, mirrors), *_pages(own, mirrors))]
-    template = Environment(
-        loader=PackageLoader("ecogpipe.figures"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("report.html.j2")
+    results = {
+        name: _summary(name, own, mirrors, _read_cost(own, mirrors, logs and logs / name))
+        for name, own in files.items()
+        if all(path.exists() for path in _needed(own))
+    }
+    states = {name: _state(name, own, mirrors, absent, failed) for name, own in files.items()}
+    inputs = [
+        path for own in files.values() for path in (*_results(own, mirrors), *_pages(own, mirrors)) if path.exists()
+    ]
+    settings = {"title": title, "mirrors": list(mirrors)}
     with whole_file(page) as part:
-        content = template.stream(
+        text = template("index").render(
             title=title,
-            tiles=tiles(results),
-            any_cost=any(result.cost.seconds for result in results),
-            small=len(results) <= _SMALL,
-            recordings=[recording_section(result, page.parent, len(results) <= _SMALL) for result in results],
-            provenance=provenance("report", inputs, {"title": title, "mirrors": list(mirrors)}, page.parent),
+            date=_latest(inputs),
+            tiles=tiles(list(results.values()), list(states.values())),
+            states=list(dict.fromkeys(states.values())),
+            any_cost=any(result.cost.seconds for result in results.values()),
+            recordings=[
+                recording_row(
+                    name, states[name], failed.get(name) or absent.get(name, ""), results.get(name), page.parent
+                )
+                for name in files
+            ],
+            provenance=provenance("report", inputs, settings, page.parent),
         )
-        content.enable_buffering(_PIECES)
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines(content)
+        part.write_text(text, encoding="utf-8")
     return page
+
+
+def _state(
+    name: str, files: RecordingFiles, mirrors: Sequence[str], absent: Mapping[str, str], failed: Mapping[str, str]
+) -> str:
+    if name in failed:
+        return FAILED
+    if name in absent:
+        return ABSENT
+    return MADE if all(path.exists() for path in _results(files, mirrors)) else NOT_MADE
+
+
+def _latest(inputs: Sequence[Path]) -> str:
+    """Return the day on which the newest result was made; '' where there is none."""
+    newest = max((path.stat().st_mtime for path in inputs), default=None)
+    return "" if newest is None else datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d")
 
 
 def _summary(name: str, files: RecordingFiles, mirrors: Sequence[str], cost: Cost) -> RecordingSummary:
     """Read what the folder of a recording holds, as far as the report shows it."""
     table, mask = read_channels(files.channels), read_mask(files.mask)
     scanned, events = read_scan(files.scan, ("n_nonfinite",)), read_events(files.events)
-    check_same_signal(*_results(files, mirrors))
+    shown = [mirror for mirror in mirrors if files.mirror(mirror).exists() and files.page(mirror).exists()]
+    check_same_signal(*_results(files, shown))
     return RecordingSummary(
         name=name,
         folder=files.folder,
@@ -111,25 +153,39 @@ def _summary(name: str, files: RecordingFiles, mirrors: Sequence[str], cost: Cos
         n_samples=scanned.n_samples,
         bad_samples=wording.bad_samples_text(scanned.numbers["n_nonfinite"]),
         older=older_changes("ingest", files.raw) if files.raw.exists() else "",
-        pages=_pages(files, mirrors),
-        mirrors=[read_mirror_facts(files.mirror(mirror)) for mirror in mirrors],
+        line_noise=_line_noise(mask) * abs(units_per(scanned.acquisition, "uV") / table.gain),
+        pages=_pages(files, shown),
+        mirrors=[read_mirror_facts(files.mirror(mirror)) for mirror in shown],
         cost=cost,
     )
 
 
+def _line_noise(mask: MaskTable) -> float:
+    """Return the median over the kept sites at the louder of the frequencies that are declared; NaN of none."""
+    measured = [mask.numbers.get(line_name(hertz)) for hertz in line_frequencies(mask)]
+    medians = [float(np.median(noise[mask.keep])) for noise in measured if noise is not None and mask.keep.any()]
+    return max(medians, default=math.nan)
+
+
+def _needed(files: RecordingFiles) -> list[Path]:
+    """Return the files without which a row shows nothing."""
+    return [files.scan, files.channels, files.mask, files.events]
+
+
 def _results(files: RecordingFiles, mirrors: Sequence[str]) -> list[Path]:
     """Return every file that the report reads, but for the pages."""
-    return [files.scan, files.channels, files.mask, files.events, *(files.mirror(mirror) for mirror in mirrors)]
+    return [*_needed(files), *(files.mirror(mirror) for mirror in mirrors)]
 
 
 def _pages(files: RecordingFiles, mirrors: Sequence[str]) -> list[Path]:
     return [files.page(mirror) for mirror in mirrors]
 
 
-def _read_cost(benchmarks: Sequence[Path]) -> Cost:
-    """Add up the seconds of benchmark tables of Snakemake, and find the most memory."""
+def _read_cost(files: RecordingFiles, mirrors: Sequence[str], tables: Path | None) -> Cost:
+    """Add up the seconds of the benchmark tables of Snakemake in a folder, and find the most memory."""
     rows: list[dict[str, str]] = []
-    for path in benchmarks:
+    jobs = dict.fromkeys(output.job for output in files.outputs(mirrors))
+    for path in [] if tables is None else [tables / f"{job}.tsv" for job in jobs]:
         if path.is_file():
             with path.open(encoding="utf-8", newline="") as table:
                 rows += csv.DictReader(table, delimiter="\t")
