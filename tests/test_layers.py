@@ -21,7 +21,7 @@ LAYERS = (
     {"formats", "results", "synthetic"},
     {"study", "mirroring", "figures"},
     {"steps"},
-    {"checks", "loader"},
+    {"checks", "loader", "review"},
     {"cli"},
 )
 """Rooms from the bottom up; one may import those below it, not those beside it."""

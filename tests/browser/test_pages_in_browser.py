@@ -4,15 +4,18 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import pytest
 
-from ecogpipe.cli import main
+from ecogpipe.cli.commands import read_study
 from ecogpipe.results.mask import read_mask, write_mask
+from ecogpipe.review.server import ReviewedStudy, ReviewServer
 from ecogpipe.steps.mask_channels import mask_channels
 from ecogpipe.steps.report import report
 from finished_study import Faults, finished_recording, write_page
+from reviewed_study import make_study
 from shipped import AUTOMATIC
 
 HOSTILE = """it's a "loose" $HOME `cable`	</script><script>document.title='x'</script><b>&"""
@@ -171,15 +174,9 @@ def test_the_command_as_printed_gives_the_mask_that_was_clicked(show, recording,
     command = plan(page, HOSTILE)
     study = tmp_path / "study folder"
     results = study / "results" / "s1" / "a" / "test_001"
+    make_study(study)
+    shutil.rmtree(results)
     shutil.copytree(recording.folder, results)
-    assert main(["init", str(study)]) == 0
-    (study / "raw").mkdir(exist_ok=True)
-    (study / "raw" / "r.tdms").write_bytes(b"")
-    table = study / "config" / "recordings.tsv"
-    header = next(line for line in table.read_text().splitlines() if line and not line.startswith("#")).split("\t")
-    row = {"subject": "s1", "session": "a", "recording": "test_001", "files": "raw/r.tdms", "daq": "2t-as daq v2",
-           "headstage": "zif26 to 2x uhdmi", "electrode": "actv_64"}  # fmt: skip
-    table.write_text("\t".join(header) + "\n" + "\t".join(row.get(name, "") for name in header) + "\n")
     shell = command.replace("ecogpipe", f"'{sys.executable}' -m ecogpipe.cli", 1)
     run = subprocess.run(["bash", "-c", shell], cwd=study, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
@@ -266,3 +263,35 @@ def test_the_index_sorts_and_filters(show, recording, tmp_path, scheme):
     page.fill("#words", "test_002")
     assert names.all_inner_texts() == ["s1/a/test_002"]
     assert page.evaluate("document.documentElement.scrollWidth") <= 1400
+
+
+def test_what_is_saved_in_review_is_the_mask_that_was_clicked(chromium, tmp_path):
+    """The rows are those of the command, the page asks its own server alone, and keys lead to the next recording."""
+    study = tmp_path / "study"
+    make_study(study)
+    read = read_study(study)
+    with ReviewServer(ReviewedStudy(study, read.recordings, read.config["mirrors"])) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        page = chromium.new_page()
+        troubles = []
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
+        page.on("request", lambda request: request.url.startswith(server.address) or troubles.append(request.url))
+        page.goto(server.first_address)
+        page.get_by_role("link", name="s1/a/test_001").first.click()
+        command = plan(page, HOSTILE)
+        page.locator("#save").click()
+        page.get_by_text("Saved. The next run makes again").wait_for()
+        assert page.locator("#decide li").all_inner_texts() == ["nothing is changed"]
+        page.close()
+        server.shutdown()
+        thread.join()
+    assert not troubles
+    saved = (study / "config" / "masks" / "s1" / "a.tsv").read_text()
+    other = tmp_path / "other"
+    make_study(other)
+    shell = command.replace("ecogpipe", f"'{sys.executable}' -m ecogpipe.cli", 1)
+    subprocess.run(["bash", "-c", shell], cwd=other, check=True, capture_output=True)
+    assert saved == (other / "config" / "masks" / "s1" / "a.tsv").read_text()
+    assert len(saved.splitlines()) >= 5

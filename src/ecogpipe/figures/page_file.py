@@ -17,7 +17,7 @@ from ecogpipe.errors import FormatError
 
 _OUR_SCRIPTS = {
     "page": ("decode.js", "colours.js", "selection.js", "decisions.js", "array_maps.js", "charts.js", "over_time.js",
-             "page.js"),
+             "review.js", "page.js"),
     "index": ("index.js",),
 }  # fmt: skip
 """Modules in the order in which they stand in a page: each imports only from those before it."""
@@ -49,9 +49,12 @@ def template(name: str) -> Any:
     return environment.get_template(f"{name}.html.j2")
 
 
-def page_file(numbers: Mapping[str, Any]) -> str:
-    """Return the quality page that shows these numbers, as `page_numbers` has them."""
-    text: str = template("page").render(numbers=numbers, provenance=numbers["provenance"])
+def page_file(numbers: Mapping[str, Any], review: Mapping[str, Any] | None = None) -> str:
+    """Return the quality page that shows these numbers, as `page_numbers` has them.
+
+    `review` is what `ecogpipe review` adds, so that decisions can be saved; such a page asks its own server, no other.
+    """
+    text: str = template("page").render(numbers=numbers, provenance=numbers["provenance"], review=review)
     return text
 
 

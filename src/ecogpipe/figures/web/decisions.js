@@ -48,6 +48,13 @@ export function undo() {
   for (const listener of listeners) listener();
 }
 
+/** Plan nothing any more, as what was planned is saved. */
+export function forget() {
+  planned = new Map();
+  history = [];
+  for (const listener of listeners) listener();
+}
+
 /** Return whether there is a change to take back. */
 export function canUndo() {
   return history.length > 0;

@@ -5,6 +5,7 @@ import { choose, chosenSite, onChoice, siteAt } from "./selection.js";
 import { asReason, canUndo, command, onPlan, plannedFor, plannedRows, toggle, undo } from "./decisions.js";
 import { addMaps } from "./array_maps.js";
 import { addIntervals, addResponse, addSpectra, addTraces, drawCharts } from "./charts.js";
+import { addReview } from "./review.js";
 import { addEnvelope, addHeatMap, addTriggers } from "./over_time.js";
 
 const TITLES = {
@@ -125,6 +126,7 @@ function addDecisions() {
   text.setAttribute("aria-label", "The command that writes this down");
   const buttons = element("div", "", panel);
   buttons.className = "buttons";
+  addReview(panel, reason);
   const said = element("p", "", panel);
   said.className = "quiet";
   const copy = button("Copy the command", buttons, async () => {
