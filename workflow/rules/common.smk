@@ -70,10 +70,11 @@ if workflow.is_main_process:
     if old_pages := find_old_pages(PRESENT, Path("results"), config["mirrors"]):
         logger.info(
             f"Pictures of an older version may be removed, as pages took their place: {old_pages[0]}"
-            + (f" and {len(old_pages) - 1} others, *_qc.png." if len(old_pages) > 1 else ".")
+            + (f" and {len(old_pages) - 1} others, *_qc.png." if len(old_pages) > 1 else "."),
+            extra={"is_told": True},
         )
     for line in describe(find_reruns(PRESENT, Path("results"), config["mirrors"])):
-        logger.info(line)
+        logger.info(line, extra={"is_told": True})
 
 
 wildcard_constraints:

@@ -2,13 +2,17 @@
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ecogpipe.errors import EcogpipeError, SettingsError
+from ecogpipe.results.names import REPORT
 from ecogpipe.runtime.job import read_failures
+from ecogpipe.runtime.progress import VIEW
 from ecogpipe.study.config import read_config_file, workflow_folder
 from ecogpipe.study.lock import MARK, hold_study
 
@@ -19,6 +23,11 @@ _LOOKS_ONLY = frozenset((
 ))  # fmt: skip
 """Arguments with which Snakemake makes nothing of a study, and may do so while another run is at work."""
 
+_WHOLE_LOG = "--verbose"
+"""Brings Snakemake's own log to the terminal; Snakemake has a word of the same name for much more."""
+
+_LEAST_COLUMNS = 60
+
 _ALWAYS = ("--keep-going", "--rerun-incomplete")
 """One broken recording must not hold up the others; what a killed run may have left incomplete is made again."""
 
@@ -28,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "ecogpipe run [--directory FOLDER] [arguments of snakemake]"
     parser.description = (
         "Runs the workflow on the study in the current folder, or in --directory FOLDER. All other "
-        "arguments go to Snakemake, e.g. --cores 2, --dry-run; `snakemake --help` lists them."
+        "arguments go to Snakemake, e.g. --cores 2, --dry-run; `snakemake --help` lists them. On a terminal, one line "
+        "says how far it is; --verbose shows Snakemake's log in its place."
     )
     parser.set_defaults(execute=lambda arguments: run_snakemake(arguments.rest), takes_rest=True)
 
@@ -57,14 +67,40 @@ def run_snakemake(arguments: Sequence[str]) -> int:
                             f"`ecogpipe init {study}`, or give another folder with --directory.")  # fmt: skip
     for file in _config_files(study, arguments):
         read_config_file(file)
+    calm = _shows_calm_view(arguments)
+    view = ["--logger", "ecogpipe"] if calm else []
+    own = [argument for argument in command if argument != _WHOLE_LOG]
     with hold_study(study) as held:
-        status, interrupted = _wait_for([*command, *_ALWAYS], {**environment, MARK: held.run.mark})
+        marked = {**environment, MARK: held.run.mark, **({VIEW: "1"} if calm else {})}
+        status, interrupted = _wait_for([*own, *_ALWAYS, *view], marked)
         if status < 0:
             # Its jobs may be at work still; as this is not an end in order, the next run will find its name, and them.
             raise EcogpipeError(f"{study}: the run was killed (signal {-status}); run again to go on.")
         if status and not interrupted:
             _print_failures(study, held.started)
+        elif calm and not status:
+            _print_end(study, held.started)
     return status
+
+
+def _shows_calm_view(arguments: Sequence[str]) -> bool:
+    """Return whether one line is shown in place of Snakemake's log: on a terminal that is wide enough for it."""
+    of_the_log = "--verbose", "--logger", "--quiet", "--print", "--debug", "-p", "-q"
+    is_asked_for_more = any(argument.startswith(of_the_log) for argument in arguments)
+    is_terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return is_terminal and not is_asked_for_more and shutil.get_terminal_size().columns >= _LEAST_COLUMNS
+
+
+def _print_end(study: Path, since: float) -> None:
+    """Say what was made, and where to look."""
+    results = study / "results"
+    made = [path for path in results.rglob("*") if path.is_file() and path.stat().st_mtime >= since]
+    megabytes = sum(path.stat().st_size for path in made) / 1e6
+    if made:
+        print(f"Made {len(made)} files, {megabytes:.3g} MB, in {time.time() - since:.0f} s.", file=sys.stderr)
+    else:
+        print("Nothing to be done: everything is made.", file=sys.stderr)
+    print(f"Report: {results / REPORT}", file=sys.stderr)
 
 
 def _with_cache(environment: Mapping[str, str], study: Path) -> dict[str, str]:

@@ -75,6 +75,11 @@ def failed_recordings(logs: Path, since: float) -> dict[str, str]:
     return {name: " ".join(sentences) for name, sentences in said.items()}
 
 
+def sentences_of(log: Path) -> list[str]:
+    """Return the errors at the end of the log of a job."""
+    return _sentences(log, log.parent)
+
+
 def _place(log: Path) -> str:
     return f"{log.parent.as_posix()} ({log.stem}): " if log.parent.name else ""
 

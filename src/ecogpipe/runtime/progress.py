@@ -1,6 +1,7 @@
 """Progress of long work: a bar on a terminal, plain lines every ten seconds in a log."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,9 @@ from contextlib import contextmanager
 from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
+
+VIEW = "ECOGPIPE_VIEW"
+"""Environment variable of jobs whose run shows how far it is by itself, so that they show no bar of their own."""
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -23,7 +27,7 @@ def progress(label: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
     ...     advance(10)
     """
     lines = _LogLines(label, total_bytes)
-    terminal = sys.stderr.isatty()
+    terminal = sys.stderr.isatty() and VIEW not in os.environ
     with tqdm(
         total=total_bytes, desc=label, unit="B", unit_scale=True, disable=not terminal, leave=False, dynamic_ncols=True
     ) as bar:
