@@ -152,9 +152,9 @@ def test_a_chosen_site_is_told_and_stands_out_everywhere(show, recording):
     assert "Site 3,6" in card
     assert f"channel\n{mask.channel[site]}" in card
     assert f"masked by the automatic rule ({mask.reasons[site]})" in card
+    page.locator("#spectra .u-legend").get_by_text("site 3,6, mirror").wait_for()
     assert page.locator("#spectra canvas").evaluate("canvas => canvas.toDataURL()") != before
-    assert "site 3,6, mirror" in page.locator("#spectra .u-legend").inner_text()
-    assert "Mirror of site 3,6" in page.locator("#over_time").inner_text()
+    page.locator("#over_time").get_by_text("Mirror of site 3,6").wait_for()
     page.keyboard.press("ArrowLeft")
     assert "Site 3,5" in page.locator("#site").inner_text()
 

@@ -90,9 +90,7 @@ function drawMarks(context) {
   context.strokeRect(x + 0.5, y + 0.5, cellWidth - 1, cellHeight - 1);
 }
 
-function draw(map) {
-  const ratio = window.devicePixelRatio || 1;
-  const { canvas, colourOfSite } = map;
+function prepared(canvas, ratio) {
   if (canvas.width !== Math.round(width * ratio)) {
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
@@ -100,6 +98,11 @@ function draw(map) {
   const context = canvas.getContext("2d");
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
+  return context;
+}
+
+function drawSites(canvas, ratio, colourOfSite) {
+  const context = prepared(canvas, ratio);
   context.strokeStyle = pageColour("line");
   context.lineWidth = 1;
   context.strokeRect(MARGIN.left - 0.5, MARGIN.top - 0.5, nColumns * cellWidth + 1, nRows * cellHeight + 1);
@@ -110,10 +113,21 @@ function draw(map) {
     context.fillRect(x, y, cellWidth - gap, cellHeight - gap);
   }
   drawAxes(context);
+}
+
+function draw(map) {
+  const ratio = window.devicePixelRatio || 1;
+  const look = `${ratio} ${pageColour("ink")}`;
+  if (map.look !== look) {
+    drawSites(map.sites, ratio, map.colourOfSite);
+    map.look = look;
+  }
+  const context = prepared(map.canvas, ratio);
+  context.drawImage(map.sites, 0, 0, width, height);
   drawMarks(context);
 }
 
-/** Draw all maps again. */
+/** Draw all maps again: what changes, upon what was drawn once. */
 export function drawMaps() {
   maps.forEach(draw);
 }
@@ -172,7 +186,7 @@ function addMap(parent, title, below, colourOfSite, told) {
     canvas.title = site === undefined ? "" : `site ${siteName(site)}: ${told(site)}`;
   });
   onDrag(canvas);
-  maps.push({ canvas, colourOfSite });
+  maps.push({ canvas, colourOfSite, sites: document.createElement("canvas"), look: "" });
 }
 
 function colourBar(shown, table) {

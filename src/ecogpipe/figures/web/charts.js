@@ -2,7 +2,7 @@
 
 import { levels, numbers, quantile, siteName, written } from "./decode.js";
 import { onColoursChange, pageColour } from "./colours.js";
-import { chosenSite, onChoice } from "./selection.js";
+import { chosenSite, onChoiceSoon } from "./selection.js";
 
 const RAW = "#d55e00";
 const MIRROR = "#0072b2";
@@ -29,7 +29,7 @@ export function addChart(parent, height, content) {
     plot = new uPlot({ width: Math.max(320, box.clientWidth), height, ...options }, data, box);
   };
   charts.push(redraw);
-  onChoice(redraw);
+  onChoiceSoon(redraw);
   return box;
 }
 

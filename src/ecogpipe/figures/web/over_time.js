@@ -2,7 +2,7 @@
 
 import { levels, numbers, siteName, written } from "./decode.js";
 import { colourTable, onColoursChange, pageColour } from "./colours.js";
-import { choose, chosenSite, onChoice } from "./selection.js";
+import { choose, chosenSite, onChoiceSoon } from "./selection.js";
 import { addChart } from "./charts.js";
 
 const { timeline, over_time: own, sites } = numbers;
@@ -10,7 +10,7 @@ const order = sites.rows.map((_, site) => site);
 order.sort((one, other) => sites.rows[one] - sites.rows[other] || sites.columns[one] - sites.columns[other]);
 const LEFT = 64;
 const TICKS = 9;
-const rowHeight = Math.max(1, Math.min(8, Math.floor(420 / order.length)));
+const rowHeight = Math.min(8, Math.max(420, Math.min(600, order.length)) / order.length);
 
 function picture(coded) {
   const table = colourTable("inferno");
@@ -107,7 +107,7 @@ export function addHeatMap(parent, buttons) {
     const place = (when) => LEFT + (when / (timeline.seconds || 1)) * (width - LEFT - 8);
     context.clearRect(0, 0, width, top + height + 36);
     drawLines(context, 0, place, true);
-    context.imageSmoothingEnabled = false;
+    context.imageSmoothingEnabled = rowHeight < 1; // several sites in a pixel: their mean
     pictures[kind] ??= picture(own[kind]);
     const held = pictures[kind];
     own.starts.forEach((begin, bin) => {
@@ -123,7 +123,7 @@ export function addHeatMap(parent, buttons) {
     if (chosenSite() !== null) {
       context.strokeStyle = pageColour("chosen");
       context.lineWidth = 2;
-      context.strokeRect(LEFT, top + order.indexOf(chosenSite()) * rowHeight - 1, width - LEFT - 8, rowHeight + 2);
+      context.strokeRect(LEFT, top + order.indexOf(chosenSite()) * rowHeight - 1, width - LEFT - 8, Math.max(2, rowHeight + 2));
     }
     const [low, high] = [own[kind].low[0], own[kind].high[0]].map((end) => written(10 ** end));
     told.textContent = `RMS from ${low} µV (dark) to ${high} µV (bright); sites in order of rows and columns.`;
@@ -141,7 +141,7 @@ export function addHeatMap(parent, buttons) {
     const row = Math.floor((event.clientY - canvas.getBoundingClientRect().top - top) / rowHeight);
     if (row >= 0 && row < order.length) choose(order[row]);
   });
-  for (const listen of [onChoice, onColoursChange]) listen(draw);
+  for (const listen of [onChoiceSoon, onColoursChange]) listen(draw);
   addEventListener("resize", draw);
   draw();
 }

@@ -3,22 +3,36 @@
 import { numbers } from "./decode.js";
 
 const listeners = [];
+const laterListeners = [];
 let chosen = null;
+let timer = 0;
 
 /** Return the chosen site, or null. */
 export function chosenSite() {
   return chosen;
 }
 
-/** Choose a site everywhere. */
+/** Choose a site everywhere: what is at hand at once, the other figures one after the other, so that a click is quick. */
 export function choose(site) {
   chosen = site;
   for (const listener of listeners) listener(site);
+  const waiting = [...laterListeners];
+  clearTimeout(timer);
+  const next = () => {
+    waiting.shift()?.(site);
+    if (waiting.length) timer = setTimeout(next);
+  };
+  timer = setTimeout(next);
 }
 
 /** Call `listener` with each site that is chosen. */
 export function onChoice(listener) {
   listeners.push(listener);
+}
+
+/** Call `listener` with the site that was chosen last, soon. */
+export function onChoiceSoon(listener) {
+  laterListeners.push(listener);
 }
 
 const places = new Map(numbers.sites.rows.map((row, site) => [`${row},${numbers.sites.columns[site]}`, site]));
