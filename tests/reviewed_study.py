@@ -6,7 +6,7 @@ from ecogpipe.cli import main
 from ecogpipe.steps.report import report
 from finished_study import Finished, finished_recording, write_page
 
-PAGE = "/s1/a/test_001/test_001_Fs1000_qc.html"
+PAGE = "/s1/a/test_001/test_001_Fs200_qc.html"
 ROW = {"subject": "s1", "session": "a", "recording": "test_001", "files": "raw/r.tdms", "daq": "2t-as daq v2",
        "headstage": "zif26 to 2x uhdmi", "electrode": "actv_64"}  # fmt: skip
 
@@ -21,7 +21,7 @@ def make_study(folder: Path) -> Finished:
     table.write_text("\t".join(header) + "\n" + "\t".join(ROW.get(name, "") for name in header) + "\n")
     done = finished_recording(folder / "results" / "s1" / "a" / "test_001", seconds=2)
     write_page(done)
-    for made in sorted(done.folder.glob("test_001_Fs200*")):
-        made.rename(made.with_name(made.name.replace("Fs200", "Fs1000")))
-    report({"s1/a/test_001": done.folder}, folder / "results" / "report.html", mirrors=["Fs1000"], title="Study")
+    config = folder / "config" / "config.yaml"
+    config.write_text(config.read_text().replace("Fs1000:", "Fs200:"))
+    report({"s1/a/test_001": done.folder}, folder / "results" / "report.html", mirrors=["Fs200"], title="Study")
     return done

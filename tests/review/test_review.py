@@ -17,7 +17,10 @@ import pytest
 from ecogpipe.cli import main
 from ecogpipe.cli.commands import read_study
 from ecogpipe.results.channels import read_channels
+from ecogpipe.results.mask import read_mask, write_mask
 from ecogpipe.review.server import ReviewedStudy, ReviewServer
+from ecogpipe.steps.report import report
+from ecogpipe.storage.tsv import read_tsv
 from ecogpipe.study.lock import hold_study
 from ecogpipe.study.manual_masks import read_manual_mask
 from reviewed_study import PAGE, make_study
@@ -195,6 +198,31 @@ def test_of_two_that_save_at_once_one_is_refused(server: ReviewServer, study: Pa
         thread.join()
     assert sorted(answer.status for answer in answers) == [200, 409]
     assert (study / "config" / "masks" / "s1" / "a.tsv").read_text().count("loose") == 1
+
+
+def test_a_look_is_written_down_and_told_until_the_mask_changes(server: ReviewServer, study: Path) -> None:
+    looked = {"address": PAGE, "who": " Ann\tSmith "}
+    answer = ask(server, "POST", "/look", looked)
+    assert answer.status == 200
+    [row] = read_tsv(study / "config" / "looks.tsv").rows
+    assert (row["recording"], row["mirror"], row["who"]) == ("s1/a/test_001", "Fs200", "Ann Smith")
+    assert row["mask"] == read_mask(study / "results" / "s1" / "a" / "test_001" / "mask.tsv").decisions_digest
+    page = ask(server, "GET", PAGE).body.decode()
+    assert "Ann Smith" in page.partition('id="review">')[2]
+    folders = {"s1/a/test_001": study / "results" / "s1" / "a" / "test_001"}
+    index = study / "results" / "report.html"
+    report(folders, index, mirrors=["Fs200"], title="t", looks=study / "config" / "looks.tsv")
+    assert "looked at: Ann Smith, 20" in index.read_text()
+    path = folders["s1/a/test_001"] / "mask.tsv"
+    mask = read_mask(path)
+    mask.keep[0] = not mask.keep[0]
+    write_mask(path, mask)
+    report(folders, index, mirrors=["Fs200"], title="t", looks=study / "config" / "looks.tsv")
+    assert "before the last change of the mask" in index.read_text()
+    before = everything(study)
+    for who in ("", "=1+1", "x" * 101, "\n"):
+        assert ask(server, "POST", "/look", looked | {"who": who}).status == 409
+    assert everything(study) == before
 
 
 def test_nothing_is_saved_while_a_run_is_at_work(server: ReviewServer, study: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import time
 
+from ecogpipe.study.looks import LOOKS
 from ecogpipe.runtime.job import failed_recordings, read_failures
 
 STARTED = time.time()
@@ -35,6 +36,7 @@ def write_report():
             absent=MISSING,
             failed=failed,
             logs=Path("logs"),
+            looks=LOOKS,
         )
     except EcogpipeError as error:
         logger.warning(f"The index of the study was not written: {error}")

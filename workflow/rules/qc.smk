@@ -39,7 +39,8 @@ rule qc:
 
 rule report:
     input:
-        get_all_results(),
+        results=get_all_results(),
+        looks=[str(LOOKS)] if LOOKS.exists() else [],
     output:
         page="<results>/report.html",
     log:

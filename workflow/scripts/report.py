@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ecogpipe.runtime.job import job
 from ecogpipe.steps.report import TITLE, report
+from ecogpipe.study.looks import LOOKS
 
 params, page = snakemake.params, Path(snakemake.output.page)
 
@@ -15,4 +16,5 @@ with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=sna
         title=TITLE,
         absent=params.absent,
         logs=Path(snakemake.log[0]).parent,
+        looks=LOOKS,
     )

@@ -31,13 +31,13 @@ def _execute(arguments: argparse.Namespace) -> int:
     if not (study.results / REPORT).is_file():
         raise FormatError(f"{study.results / REPORT}: does not exist yet; run `ecogpipe run` first.")
     server = _server(ReviewedStudy(study.folder, study.recordings, study.config["mirrors"]), arguments.port)
-    print(f"Review of {study.folder.resolve()}, until Ctrl-C: {server.first_address}", flush=True)
-    if "SSH_CONNECTION" in os.environ:
-        port, host = server.server_port, socket.gethostname()
-        print(f"From your own machine, first: ssh -N -L {port}:{HOST}:{port} {host}", flush=True)
-    elif not arguments.no_browser:
-        webbrowser.open(server.first_address)
     try:
+        print(f"Review of {study.folder.resolve()}, until Ctrl-C: {server.first_address}", flush=True)
+        if "SSH_CONNECTION" in os.environ:
+            port, host = server.server_port, socket.gethostname()
+            print(f"From your own machine, first: ssh -N -L {port}:{HOST}:{port} {host}", flush=True)
+        elif not arguments.no_browser:
+            webbrowser.open(server.first_address)
         server.serve_until_idle()
         print("Nobody has looked for 8 hours; the review has ended.")
     except KeyboardInterrupt:

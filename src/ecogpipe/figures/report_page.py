@@ -1,7 +1,7 @@
 """What the index of a study shows of its recordings: numbers and words, for the template to lay out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -54,6 +54,8 @@ class RecordingSummary:
         What ingest makes otherwise by now; '' where nothing.
     line_noise : float
         Median over the kept sites of the RMS at the declared frequency of the mains, else at the louder, in microvolts.
+    looks : mapping of str to str
+        Who looked last at each mirror, in words.
     pages : list of Path
         The quality page of each mirror.
     mirrors : list of MirrorFacts
@@ -75,6 +77,7 @@ class RecordingSummary:
     bad_samples: str
     older: str
     line_noise: float
+    looks: Mapping[str, str]
     pages: list[Path]
     mirrors: list[MirrorFacts]
     cost: Cost
@@ -86,6 +89,7 @@ class _Mirror:
     rate: str
     made: str
     address: str
+    look: str
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,13 @@ def _made_row(result: RecordingSummary, page_folder: Path) -> MadeRow:
         memory=f"{result.cost.megabytes:.0f} MB" if result.cost.megabytes else "",
         thumbnail=_thumbnail(result),
         mirrors=[
-            _Mirror(facts.name, wording.rate_text(facts.rate), _made(facts), _linked(page, page_folder))
+            _Mirror(
+                facts.name,
+                wording.rate_text(facts.rate),
+                _made(facts),
+                _linked(page, page_folder),
+                result.looks.get(facts.name, ""),
+            )
             for page, facts in zip(result.pages, result.mirrors, strict=True)
         ],
         masked_text=wording.masked_text(result.mask),

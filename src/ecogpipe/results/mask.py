@@ -1,5 +1,6 @@
 """Channel masks: which electrode channels to use, why not the others, and who says so: a person or the rule."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,12 @@ class MaskTable:
     def signal_hash(self) -> str:
         """Hash of all samples that it goes by."""
         return signal_hash_of(self.header)
+
+    @property
+    def decisions_digest(self) -> str:
+        """SHA-256 of which channels are kept: the same for masks that decide the same, whatever their reasons."""
+        kept = ",".join(f"{channel}:{int(keep)}" for channel, keep in zip(self.channel, self.keep, strict=True))
+        return hashlib.sha256(kept.encode()).hexdigest()
 
     @property
     def notes(self) -> tuple[str, ...]:

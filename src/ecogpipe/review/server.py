@@ -19,9 +19,12 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 from ecogpipe.errors import EcogpipeError, StudyBusyError
 from ecogpipe.figures.page_file import page_file
 from ecogpipe.figures.page_numbers import read_page_numbers
+from ecogpipe.results.mask import MaskTable, read_mask
 from ecogpipe.results.names import NUMBERS_SUFFIX, REPORT, RecordingFiles
 from ecogpipe.review.decisions import MaskChangedError, mask_file, read_text, save_decisions, version_of
 from ecogpipe.study.config import uses_mask
+from ecogpipe.study.lock import hold_study
+from ecogpipe.study.looks import LOOKS, add_look, new_look, read_looks
 from ecogpipe.study.recordings import Recording
 
 HOST = "127.0.0.1"
@@ -52,6 +55,8 @@ class ReviewedStudy:
         Rows of its table, and the settings of its mirrors.
     run, run_log : Popen, Path
         The run that was started here last, and what it says; None where there was none.
+    who : str
+        The person who looks, as typed last.
     seen : dict
         Contents of manual masks that pages were made with, by version.
     """
@@ -61,6 +66,7 @@ class ReviewedStudy:
     mirrors: Mapping[str, Mapping[str, Any]]
     run: "subprocess.Popen[bytes] | None" = None
     run_log: Path | None = None
+    who: str = ""
     seen: dict[str, bytes] = field(default_factory=dict)
 
     @property
@@ -103,8 +109,34 @@ class ReviewedStudy:
                 "previous": quote(addresses[place - 1]) if place else None,
                 "next": quote(addresses[place + 1]) if place + 1 < len(addresses) else None,
                 "again": self.made_again(recording),
+                "who": self.who,
+                "look": self.look_at(recording, mirror),
             },
         )
+
+    def look_at(self, recording: Recording, mirror: str) -> str:
+        """Say who looked last at a mirror; '' where nobody did."""
+        look = read_looks(self.folder / LOOKS).get((recording.full_name, mirror))
+        return "" if look is None else look.text(self._mask_of(recording).decisions_digest)
+
+    def note_look(self, asked: Mapping[str, Any]) -> dict[str, str]:
+        """Write down that a person looked at a page.
+
+        Raises
+        ------
+        EcogpipeError
+            If it cannot be written down; nothing is changed.
+        """
+        recording, mirror = self.pages[asked["address"]]
+        digest = self._mask_of(recording).decisions_digest
+        look = new_look(recording.full_name, mirror, str(asked["who"]), digest)
+        with hold_study(self.folder):
+            add_look(self.folder / LOOKS, look)
+        self.who = look.who
+        return {"told": f"Looked at: {look.text(digest)}."}
+
+    def _mask_of(self, recording: Recording) -> MaskTable:
+        return read_mask(RecordingFiles(self.results / recording.full_name).mask)
 
     def made_again(self, recording: Recording) -> str:
         """Say which results the next run makes again after a change of the mask of a recording's session."""
@@ -246,9 +278,9 @@ class _Handler(BaseHTTPRequestHandler):
             if self.path == "/run":
                 study.start_run()
                 self._send_json(HTTPStatus.OK, study.run_state())
-            elif self.path == "/save":
+            elif self.path in ("/save", "/look"):
                 try:
-                    saved = study.save(asked)
+                    saved = study.save(asked) if self.path == "/save" else study.note_look(asked)
                 except EcogpipeError:
                     raise
                 except (KeyError, TypeError, ValueError) as error:

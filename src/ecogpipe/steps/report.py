@@ -33,6 +33,7 @@ from ecogpipe.results.provenance import older_changes, provenance
 from ecogpipe.results.recording import units_per
 from ecogpipe.results.scan import read_scan
 from ecogpipe.storage.atomic import whole_file
+from ecogpipe.study.looks import Look, read_looks
 
 TITLE = "Recordings of the study"
 """Heading of the index that the workflow writes; not a name of the folder, as a study can move."""
@@ -47,6 +48,7 @@ def report(
     absent: Mapping[str, str] | None = None,
     failed: Mapping[str, str] | None = None,
     logs: Path | None = None,
+    looks: Path | None = None,
 ) -> Path:
     """Write the index of a study: one HTML page that needs no network, with links to the quality pages.
 
@@ -70,6 +72,9 @@ def report(
         Folder of the tables that Snakemake wrote of the time and memory of the jobs, ``<full name>/<job>.tsv``; those
         that are missing are left out.
 
+    looks : Path, optional
+        The table of who looked at what, config/looks.tsv.
+
     Returns
     -------
     Path
@@ -87,9 +92,10 @@ def report(
     if not folders:
         raise SettingsError("A report needs at least one recording; name the folders of their results.")
     absent, failed = absent or {}, failed or {}
+    looked = {} if looks is None else read_looks(looks)
     files = {name: RecordingFiles(folder) for name, folder in folders.items()}
     results = {
-        name: _summary(name, own, mirrors, _read_cost(own, mirrors, logs and logs / name))
+        name: _summary(name, own, mirrors, _read_cost(own, mirrors, logs and logs / name), looked)
         for name, own in files.items()
         if all(path.exists() for path in _needed(own))
     }
@@ -133,7 +139,9 @@ def _latest(inputs: Sequence[Path]) -> str:
     return "" if newest is None else datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%d")
 
 
-def _summary(name: str, files: RecordingFiles, mirrors: Sequence[str], cost: Cost) -> RecordingSummary:
+def _summary(
+    name: str, files: RecordingFiles, mirrors: Sequence[str], cost: Cost, looked: Mapping[tuple[str, str], Look]
+) -> RecordingSummary:
     """Read what the folder of a recording holds, as far as the report shows it."""
     table, mask = read_channels(files.channels), read_mask(files.mask)
     scanned, events = read_scan(files.scan, ("n_nonfinite",)), read_events(files.events)
@@ -154,6 +162,9 @@ def _summary(name: str, files: RecordingFiles, mirrors: Sequence[str], cost: Cos
         bad_samples=wording.bad_samples_text(scanned.numbers["n_nonfinite"]),
         older=older_changes("ingest", files.raw) if files.raw.exists() else "",
         line_noise=_line_noise(mask) * abs(units_per(scanned.acquisition, "uV") / table.gain),
+        looks={
+            mirror: looked[name, mirror].text(mask.decisions_digest) for mirror in shown if (name, mirror) in looked
+        },
         pages=_pages(files, shown),
         mirrors=[read_mirror_facts(files.mirror(mirror)) for mirror in shown],
         cost=cost,

@@ -74,6 +74,13 @@ export function addReview(panel, reason) {
     save.disabled = false;
   });
   save.id = "save";
+  const who = document.createElement("input");
+  [who.id, who.value, who.placeholder] = ["who", review.who, "your name"];
+  button("Looked at", buttons, async () => {
+    const answer = await ask("/look", { address: review.address, who: who.value });
+    said.textContent = answer.told;
+  });
+  buttons.append(who);
   addRun(buttons, said);
   button("Previous", buttons, () => goTo(review.previous)).disabled = !review.previous;
   button("Next", buttons, () => goTo(review.next)).disabled = !review.next;
@@ -86,6 +93,7 @@ export function addReview(panel, reason) {
   addEventListener("beforeunload", (event) => {
     if (plannedRows().length) event.preventDefault();
   });
-  said.textContent = `Saved rows go to ${review.mask}; n and p lead to the next and the previous page.`;
+  const looked = review.look ? `Looked at: ${review.look}.` : "Nobody has looked at this mirror yet.";
+  said.textContent = `${looked} Saved rows go to ${review.mask}; n and p lead to the next and the previous page.`;
   return true;
 }
