@@ -325,6 +325,15 @@ def test_over_ssh_it_says_how_to_reach_it(study: Path) -> None:
     run.communicate(timeout=20)
 
 
+def test_the_index_as_one_file_leads_nowhere(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(study), "--single", str(tmp_path / "mail.html")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'mail.html'}\n"
+    text = (tmp_path / "mail.html").read_text()
+    assert "s1/a/test_001" in text
+    assert "<svg" in text
+    assert "<a " not in text
+
+
 def test_a_study_without_a_report_is_told_what_to_do(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (study / "results" / "report.html").unlink()
     assert main(["review", str(study)]) == 1

@@ -15,6 +15,7 @@ _COMMANDS = {
     "plan": "forecast what the study takes of disk, memory and time, and whether it fits",
     "run": "run the workflow on the study in the current folder",
     "review": "look at the pages of a study in a browser, and save which sites to drop or keep",
+    "report": "write the index of the study as one file that can be mailed",
     "mask": "show the mask of a recording, drop or keep sites",
     "verify": "check that the results are what they claim, and hold the samples of the original files",
 }

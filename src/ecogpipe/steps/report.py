@@ -49,6 +49,7 @@ def report(
     failed: Mapping[str, str] | None = None,
     logs: Path | None = None,
     looks: Path | None = None,
+    has_links: bool = True,
 ) -> Path:
     """Write the index of a study: one HTML page that needs no network, with links to the quality pages.
 
@@ -74,6 +75,8 @@ def report(
 
     looks : Path, optional
         The table of who looked at what, config/looks.tsv.
+    has_links : bool, optional
+        Whether recordings lead to their pages; not in a file that goes elsewhere without them.
 
     Returns
     -------
@@ -110,6 +113,7 @@ def report(
             date=_latest(inputs),
             tiles=tiles(list(results.values()), list(states.values())),
             states=list(dict.fromkeys(states.values())),
+            has_links=has_links,
             any_cost=any(result.cost.seconds for result in results.values()),
             recordings=[
                 recording_row(
