@@ -232,6 +232,8 @@ def test_the_page_and_the_file_beside_it_hold_the_same_and_say_what_made_them(re
     assert read_provenance(page) == made_by
     assert written["sites"]["keep"] == content_of(recording).sites.keep.tolist()
     assert written["captions"].keys() == FIGURES.keys()
+    assert not any("{" in caption for caption in written["captions"].values())
+    assert "band-pass 2 to 80 Hz" in written["captions"]["spectra"]
 
 
 def test_numbers_in_the_file_are_those_of_the_page(recording):
@@ -287,6 +289,20 @@ def test_the_response_is_the_average_around_the_planted_triggers(recording, cont
         points = np.pad(points, ((0, 0), (0, values.shape[1] * each - points.shape[1])), mode="edge")
         points = points.reshape(len(rows), -1, each).mean(axis=2)
     np.testing.assert_allclose(values[:, :-1], points[:, :-1], atol=np.ptp(points) / 200)
+
+
+def test_the_spectrogram_shows_a_tone_when_it_sounds(tmp_path):
+    """The mirror is given a tone of 40 Hz in its second half."""
+    done = finished_recording(tmp_path / "test_001", seconds=20)
+    with h5py.File(done.mirror, "r+") as file:
+        half = file["data"].shape[1] // 2
+        tone = 300 * np.sin(2 * np.pi * 40 * np.arange(half) / 200)
+        file["data"][:, half:] = file["data"][:, half:] + tone.astype(np.float32)
+    found = content_of(done).spectrogram
+    at_40 = np.abs(found.frequencies - 40).argmin()
+    levels = found.decibels.values()[:, at_40]
+    assert found.n_sites == 8
+    assert levels[found.seconds > 10.6].min() > levels[found.seconds < 9.4].max() + 15
 
 
 def test_the_spectrum_of_each_site_is_held(content):

@@ -19,11 +19,9 @@ from ecogpipe.study.recordings import (
     Recording,
     check_masks,
     check_wirings,
-    find_shared,
     manual_mask_path,
     read_recordings,
 )
-from ecogpipe.checks.reruns import describe, find_kept, find_old_pages, find_reruns
 from ecogpipe.results.names import RecordingFiles
 from ecogpipe.results.revisions import REVISIONS
 from ecogpipe.study.config import check_config, read_config_file, uses_mask
@@ -63,18 +61,6 @@ MIRROR_RATES = {
 MISSING = find_missing(RECORDINGS.values(), Path("results"), config["recordings"])
 PRESENT = [recording for name, recording in RECORDINGS.items() if name not in MISSING]
 OF_THE_FUTURE = find_future(PRESENT)
-if workflow.is_main_process:
-    kept, twice = find_kept(PRESENT, Path("results")), find_shared(RECORDINGS.values(), config["recordings"])
-    for sentence in [*twice, *OF_THE_FUTURE.values(), *kept.values()]:
-        logger.warning(sentence)
-    if old_pages := find_old_pages(PRESENT, Path("results"), config["mirrors"]):
-        logger.info(
-            f"Pictures of an older version may be removed, as pages took their place: {old_pages[0]}"
-            + (f" and {len(old_pages) - 1} others, *_qc.png." if len(old_pages) > 1 else "."),
-            extra={"is_told": True},
-        )
-    for line in describe(find_reruns(PRESENT, Path("results"), config["mirrors"])):
-        logger.info(line, extra={"is_told": True})
 
 
 wildcard_constraints:

@@ -172,6 +172,28 @@ class OverTime:
 
 
 @dataclass(frozen=True)
+class Spectrogram:
+    """Power of the mirror over time: the median over some kept sites, of one segment at each time.
+
+    Attributes
+    ----------
+    seconds : ndarray
+        Middle of each segment.
+    frequencies : ndarray
+        In Hz, ascending.
+    decibels : Levels
+        (times, frequencies), about 1 µV²/Hz.
+    n_sites : int
+        Sites that the median is over.
+    """
+
+    seconds: Floats
+    frequencies: Floats
+    decibels: Levels
+    n_sites: int
+
+
+@dataclass(frozen=True)
 class Response:
     """The average of the mirror around the rising edges of a line.
 
@@ -220,6 +242,8 @@ class Page:
         Triggers over the whole recording.
     over_time : OverTime
         All sites over the whole recording.
+    spectrogram : Spectrogram or None
+        None where no site is kept, or no segment is whole.
     response : Response or None
         None where no line has edges enough.
     facts : sequence of (str, str)
@@ -239,6 +263,7 @@ class Page:
     traces: Sequence[Traces]
     timeline: Timeline
     over_time: OverTime
+    spectrogram: Spectrogram | None
     response: Response | None
     facts: Sequence[tuple[str, str]]
     captions: Mapping[str, str]

@@ -10,7 +10,7 @@ from ecogpipe.figures import wording
 from ecogpipe.figures.colours import mask_colours
 from ecogpipe.figures.levels import to_levels
 from ecogpipe.figures.over_time import largest_deviation, over_time, response
-from ecogpipe.figures.page import Line, OverTime, Page, Response, SiteMap, Sites, Spectra, Timeline, Traces
+from ecogpipe.figures.page import Line, OverTime, Page, Response, SiteMap, Sites, Spectra, Spectrogram, Timeline, Traces
 from ecogpipe.figures.page_inputs import (
     LEAST_SEGMENT,
     Floats,
@@ -35,6 +35,7 @@ _BEGINNING_SECONDS = 1
 _KEPT_TRACES, _MASKED_TRACES = 10, 3
 _MOST_TRACE_SAMPLES = 150_000
 _SITE_FREQUENCIES = 120
+_SPECTROGRAM_SITES, _SPECTROGRAM_TIMES, _LEAST_SPECTROGRAM_TIMES = 8, 200, 2
 _LEAST_SPAN = 0.1
 _ON_CARD = ("flat_fraction", "stuck_fraction", "rail_fraction", "nonfinite_fraction")
 
@@ -62,6 +63,7 @@ def page_content(inputs: PageInputs, recording: str) -> Page:
         traces=_traces(inputs, whole),
         timeline=_timeline(inputs),
         over_time=whole,
+        spectrogram=_spectrogram(inputs, seconds),
         response=averaged,
         facts=_facts(inputs),
         captions=_captions(surveys, inputs, whole, averaged),
@@ -183,6 +185,28 @@ def _spectra(surveys: tuple[Survey, Survey], mask: MaskTable, facts: MirrorFacts
         frequencies_of_sites=centres[filled],
         of_sites_before=to_levels(decibels[0][:, filled], ends=ends),
         of_sites_after=to_levels(decibels[1][:, filled], ends=ends),
+    )
+
+
+def _spectrogram(inputs: PageInputs, seconds: int) -> Spectrogram | None:
+    """Return the power of some kept sites in segments that are spread over the mirror."""
+    after, shown = inputs.after, _shown_sites(inputs)
+    sites = shown[inputs.mask.keep[shown]][:_SPECTROGRAM_SITES]
+    windows = after.segments_over_time(seconds, _SPECTROGRAM_TIMES)
+    if not len(sites) or len(windows) < _LEAST_SPECTROGRAM_TIMES:
+        return None
+    length = windows[0].stop - windows[0].start
+    found = [psd.density(after.read(sites, window), float(after.rate), length) for window in windows]
+    frequencies, middle = found[0][0], np.array([np.median(power, axis=0) for _, power in found])
+    lowest = float(frequencies[frequencies > 0].min(initial=1.0))
+    borders = np.geomspace(lowest, max(float(after.rate / 2), 2 * lowest), _SITE_FREQUENCIES + 1)
+    decibels = _decibels(Survey(frequencies, middle, middle[:, 0], ""), borders)
+    filled = np.isfinite(decibels).any(axis=0)
+    return Spectrogram(
+        seconds=np.array([float((window.start + window.stop) / 2 / after.rate) for window in windows]),
+        frequencies=np.sqrt(borders[:-1] * borders[1:])[filled],
+        decibels=to_levels(decibels[:, filled], ends=_decibel_ends([decibels])),
+        n_sites=len(sites),
     )
 
 
@@ -313,7 +337,8 @@ def _captions(
         "spectra": (
             f"Power density of the {int(mask.keep.sum())} kept sites before (raw, {surveys[0].windows}) and after "
             f"(mirror {facts.name}, {surveys[1].windows}): median and 10 to 90 % of sites; Welch, Hann segments of "
-            f"{segment_seconds(facts)} s. Mirror: {made}."
+            f"{segment_seconds(facts)} s. Below: the median over up to {_SPECTROGRAM_SITES} kept sites of the "
+            f"mirror, in single segments spread over the recording. Mirror: {made}."
         ),
         "over_time": (
             f"Above: RMS of each raw site in windows of {whole.seconds_of_window:g} s, the median or the largest "

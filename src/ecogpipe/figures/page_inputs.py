@@ -90,6 +90,17 @@ class Signals:
         low, high = (values_of(end, self._recording.acquisition) * self._to_microvolts for end in found)
         return np.fmin(low, high), np.fmax(low, high)
 
+    def segments_over_time(self, segment_seconds: int, count: int) -> list[slice]:
+        """Return up to `count` single segments that are spread over the recording, none with a gap in it."""
+        length = max(LEAST_SEGMENT, round(segment_seconds * self.rate))
+        spread = psd.spread_windows(self.n_samples, length, count)
+        return [
+            window
+            for window in spread
+            if window.stop - window.start == length
+            and any(first <= window.start and window.stop <= stop for first, stop in self.gap_free)
+        ]
+
     def windows(self, segment_seconds: int) -> list[slice]:
         """Return windows that are spread over the recording; none with a gap in it, as far as there are others.
 

@@ -279,6 +279,7 @@ def _page_numbers_bytes(facts: Facts, ratio: int) -> float:
     frequencies = rate * (1 + 1 / ratio) / 2
     return (
         6_000
+        + min(200, seconds) * 160
         + samples * _FINE_LEVEL_BYTES
         + sites * (_SITE_BYTES + coded * _LEVEL_BYTES)
         + frequencies * _FREQUENCY_BYTES

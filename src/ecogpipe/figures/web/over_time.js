@@ -171,6 +171,58 @@ export function addEnvelope(parent) {
   });
 }
 
+/** Draw the power of the mirror over time, where there is any. */
+export function addSpectrogram(parent) {
+  const { spectrogram } = numbers;
+  if (!spectrogram) return;
+  const canvas = document.createElement("canvas");
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "Power of the mirror over time");
+  const told = document.createElement("p");
+  told.className = "quiet";
+  parent.append(canvas, told);
+  const height = 200;
+  const { seconds, frequencies, decibels } = spectrogram;
+  const values = levels(decibels);
+  const [low, high] = [decibels.low[0], decibels.high[0]];
+  const table = colourTable("inferno");
+  const image = new ImageData(values.rows, values.columns);
+  for (let time = 0; time < values.rows; time += 1) {
+    values.row(time).forEach((value, place) => {
+      const share = Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
+      const colour = Number.isFinite(value) ? table[Math.round(share * 255)] : [128, 128, 128];
+      image.data.set([...colour, 255], 4 * ((values.columns - 1 - place) * values.rows + time));
+    });
+  }
+  const held = document.createElement("canvas");
+  [held.width, held.height] = [values.rows, values.columns];
+  held.getContext("2d").putImageData(image, 0, 0);
+  const [first, last] = [frequencies[0], frequencies[frequencies.length - 1]];
+  const draw = () => {
+    const { context, width } = prepared(canvas, height + 36);
+    const place = (when) => LEFT + (when / (timeline.seconds || 1)) * (width - LEFT - 8);
+    context.clearRect(0, 0, width, height + 36);
+    context.imageSmoothingEnabled = false;
+    seconds.forEach((middle, time) => {
+      const begin = time ? (seconds[time - 1] + middle) / 2 : 0;
+      const end = time + 1 < seconds.length ? (middle + seconds[time + 1]) / 2 : timeline.seconds;
+      context.drawImage(held, time, 0, 1, held.height, place(begin), 0, place(end) - place(begin) + 0.5, height);
+    });
+    context.fillStyle = pageColour("quiet");
+    context.textAlign = "right";
+    for (let power = Math.ceil(Math.log10(first)); 10 ** power <= last; power += 1) {
+      const y = height * (1 - (power - Math.log10(first)) / (Math.log10(last) - Math.log10(first) || 1));
+      context.fillText(`${written(10 ** power)} Hz`, LEFT - 6, Math.max(6, y));
+    }
+    drawParts(context, 0, height, place);
+    drawTimeAxis(context, height, place);
+    told.textContent = `Mirror, median of ${spectrogram.n_sites} kept sites: ${written(low)} dB (dark) to ${written(high)} dB (bright) about 1 µV²/Hz.`;
+  };
+  onColoursChange(draw);
+  addEventListener("resize", draw);
+  draw();
+}
+
 /** Draw the rising edges of all lines. */
 export function addTriggers(parent) {
   const canvas = document.createElement("canvas");

@@ -6,7 +6,7 @@ import { asReason, canUndo, command, onPlan, plannedFor, plannedRows, toggle, un
 import { addMaps } from "./array_maps.js";
 import { addIntervals, addResponse, addSpectra, addTraces, drawCharts } from "./charts.js";
 import { addReview } from "./review.js";
-import { addEnvelope, addHeatMap, addTriggers } from "./over_time.js";
+import { addEnvelope, addHeatMap, addSpectrogram, addTriggers } from "./over_time.js";
 
 const TITLES = {
   maps: "The array",
@@ -182,7 +182,10 @@ addFigure("over_time", (body, buttons) => {
   addHeatMap(element("div", "", body), buttons);
   addEnvelope(element("div", "", body));
 });
-addFigure("spectra", addSpectra);
+addFigure("spectra", (body) => {
+  addSpectra(element("div", "", body));
+  addSpectrogram(element("div", "", body));
+});
 addFigure("traces", addTraces).classList.add("charts");
 if (numbers.response) addFigure("response", addResponse);
 addFigure("triggers", (body) => {

@@ -1,0 +1,17 @@
+"""What a run tells before it begins: what is odd about the table, what is made again, and what may be removed."""
+
+from ecogpipe.checks.reruns import describe, find_kept, find_old_pages, find_reruns
+from ecogpipe.study.recordings import find_shared
+
+if workflow.is_main_process:
+    kept, twice = find_kept(PRESENT, Path("results")), find_shared(RECORDINGS.values(), config["recordings"])
+    for sentence in [*twice, *OF_THE_FUTURE.values(), *kept.values()]:
+        logger.warning(sentence)
+    if old_pages := find_old_pages(PRESENT, Path("results"), config["mirrors"]):
+        logger.info(
+            f"Pictures of an older version may be removed, as pages took their place: {old_pages[0]}"
+            + (f" and {len(old_pages) - 1} others, *_qc.png." if len(old_pages) > 1 else "."),
+            extra={"is_told": True},
+        )
+    for line in describe(find_reruns(PRESENT, Path("results"), config["mirrors"])):
+        logger.info(line, extra={"is_told": True})
