@@ -144,7 +144,7 @@ def test_planted_faults_are_at_their_places_in_the_maps(show, recording):
 
 def test_a_chosen_site_is_told_and_stands_out_everywhere(show, recording):
     page = show(recording.page)
-    before = page.locator("#spectra canvas").evaluate("canvas => canvas.toDataURL()")
+    before = page.locator("#spectra .uplot canvas").evaluate("canvas => canvas.toDataURL()")
     click(page, 3, 6, which=2)
     card = page.locator("#site").inner_text()
     mask = read_mask(recording.mask)
@@ -153,7 +153,7 @@ def test_a_chosen_site_is_told_and_stands_out_everywhere(show, recording):
     assert f"channel\n{mask.channel[site]}" in card
     assert f"masked by the automatic rule ({mask.reasons[site]})" in card
     page.locator("#spectra .u-legend").get_by_text("site 3,6, mirror").wait_for()
-    assert page.locator("#spectra canvas").evaluate("canvas => canvas.toDataURL()") != before
+    assert page.locator("#spectra .uplot canvas").evaluate("canvas => canvas.toDataURL()") != before
     page.locator("#over_time").get_by_text("Mirror of site 3,6").wait_for()
     page.keyboard.press("ArrowLeft")
     assert "Site 3,5" in page.locator("#site").inner_text()
