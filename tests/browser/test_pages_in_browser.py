@@ -280,6 +280,8 @@ def test_what_is_saved_in_review_is_the_mask_that_was_clicked(chromium, tmp_path
         page.on("request", lambda request: request.url.startswith(server.address) or troubles.append(request.url))
         page.goto(server.first_address)
         page.get_by_role("link", name="s1/a/test_001").first.click()
+        page.locator("#over_time canvas[role=img]").first.click(position={"x": 400, "y": 60})
+        page.locator("#traces .asked").get_by_text("Mirror Fs200, ").wait_for()
         command = plan(page, HOSTILE)
         page.locator("#save").click()
         page.get_by_text("Saved. The next run makes again").wait_for()

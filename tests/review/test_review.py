@@ -1,7 +1,9 @@
 """The review: nobody gets in without its token, nothing is served or written beside what it is for, saving is whole."""
 
+import contextlib
 import http.client
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -10,12 +12,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import h5py
+import numpy as np
 import pytest
 
 from ecogpipe.cli import main
 from ecogpipe.cli.commands import read_study
+from ecogpipe.figures.levels import Levels
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.mask import read_mask, write_mask
 from ecogpipe.review.server import ReviewedStudy, ReviewServer
@@ -51,6 +56,13 @@ def server(study: Path) -> Iterator[ReviewServer]:
         thread.join()
 
 
+class Address(NamedTuple):
+    """Where a server of another process is, and what lets one in."""
+
+    server_port: int
+    token: str
+
+
 class Answer:
     """What the server said."""
 
@@ -62,7 +74,7 @@ class Answer:
         return json.loads(self.body)
 
 
-def ask(server: ReviewServer, method: str, path: str, body: Any = None, **headers: str | None) -> Answer:
+def ask(server: ReviewServer | Address, method: str, path: str, body: Any = None, **headers: str | None) -> Answer:
     """Ask as the page itself would; a header that is None is left out."""
     host = f"127.0.0.1:{server.server_port}"
     sent: dict[str, str | None] = {"Host": host, "Cookie": f"ecogpipe_review_{server.server_port}={server.token}"}
@@ -83,7 +95,7 @@ def ask(server: ReviewServer, method: str, path: str, body: Any = None, **header
     return answer
 
 
-def version_of_page(server: ReviewServer) -> str:
+def version_of_page(server: ReviewServer | Address) -> str:
     text = ask(server, "GET", PAGE).body.decode()
     found = text.partition('id="review">')[2].partition("</script>")[0]
     version: str = json.loads(found)["version"]
@@ -200,6 +212,36 @@ def test_of_two_that_save_at_once_one_is_refused(server: ReviewServer, study: Pa
     assert (study / "config" / "masks" / "s1" / "a.tsv").read_text().count("loose") == 1
 
 
+def test_samples_of_a_window_are_those_of_the_mirror(server: ReviewServer, study: Path) -> None:
+    query = f"/samples?address={PAGE}&first=0.5&seconds=1&sites=0,9"
+    own = ask(server, "GET", query).json
+    with h5py.File(study / "results" / "s1" / "a" / "test_001" / "test_001_Fs200.h5") as file:
+        rows = file["data"][()][file["electrode_channels"][()]][[0, 9], 100:300]
+    assert (own["first_second"], own["seconds_each"], own["sites"]) == (0.5, 0.005, [0, 9])
+    found = Levels(**own["microvolts"]).values()
+    np.testing.assert_allclose(found, rows, atol=np.ptp(rows) / 2**15)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("first=0&seconds=10.5&sites=0", 409),
+        ("first=nan&seconds=1&sites=0", 409),
+        ("first=0&seconds=-1&sites=0", 409),
+        ("first=0&seconds=1&sites=64", 409),
+        ("first=0&seconds=1&sites=-1", 409),
+        ("first=0&seconds=1&sites=" + "1," * 64 + "1", 409),
+        ("first=0&seconds=1&sites=x", 400),
+        ("first=0&seconds=1", 400),
+        ("seconds=1&sites=0", 400),
+    ],
+)
+def test_windows_that_cannot_be_shown_are_refused(server: ReviewServer, query: str, status: int) -> None:
+    assert ask(server, "GET", f"/samples?address={PAGE}&{query}").status == status
+    assert ask(server, "GET", f"/samples?address=/../x&{query}").status == 400
+    assert ask(server, "GET", f"/samples?address={PAGE}&{query}", Cookie=None).status == 403
+
+
 def test_a_look_is_written_down_and_told_until_the_mask_changes(server: ReviewServer, study: Path) -> None:
     looked = {"address": PAGE, "who": " Ann\tSmith "}
     answer = ask(server, "POST", "/look", looked)
@@ -313,6 +355,35 @@ def test_it_ends_by_ctrl_c_and_where_nobody_looks(study: Path) -> None:
     read = read_study(study)
     with ReviewServer(ReviewedStudy(study, read.recordings, read.config["mirrors"])) as server:
         server.serve_until_idle(0.1)
+
+
+@pytest.mark.parametrize("milliseconds", [0, 2, 5, 10, 20, 60])
+def test_killed_while_it_saves_the_mask_is_the_old_or_the_new_one(study: Path, milliseconds: int) -> None:
+    mask = study / "config" / "masks" / "s1" / "a.tsv"
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    mask.write_text(WRITTEN_BY_HAND)
+    command = [sys.executable, "-m", "ecogpipe.cli", "review", str(study), "--no-browser"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert run.stdout
+    found = re.search(r"127\.0\.0\.1:(\d+)/\?token=(\S+)", run.stdout.readline())
+    assert found
+    server = Address(int(found[1]), found[2])
+    request = asked(version_of_page(server), ("drop", "site 0,0"), ("drop", "column 3"))
+
+    def save() -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            ask(server, "POST", "/save", request)
+
+    saving = threading.Thread(target=save)
+    saving.start()
+    time.sleep(milliseconds / 1000)
+    run.kill()
+    run.communicate()
+    saving.join()
+    new = "test_001\tsite\t0,0\tdrop\tloose\ntest_001\tcolumn\t3\tdrop\tloose\n"
+    assert mask.read_text() in (WRITTEN_BY_HAND, WRITTEN_BY_HAND + new)
+    with hold_study(study):  # what the killed one held is free again
+        pass
 
 
 def test_over_ssh_it_says_how_to_reach_it(study: Path) -> None:

@@ -26,7 +26,12 @@ _KEYS = frozenset((*(field.name for field in fields(Page)), _PROVENANCE))
 
 def page_numbers(page: Page, made_by: Mapping[str, Any]) -> str:
     """Return everything that a page shows, and its provenance, as JSON; NaN and infinite numbers are null."""
-    return to_json({**_as_json(page, _DIGITS), _PROVENANCE: made_by}) + "\n"
+    return to_json({**as_numbers(page), _PROVENANCE: made_by}) + "\n"
+
+
+def as_numbers(value: Any) -> Any:
+    """Return a part of a page as `page_numbers` would write it."""
+    return _as_json(value, _DIGITS)
 
 
 def read_page_numbers(path: Path) -> dict[str, Any]:

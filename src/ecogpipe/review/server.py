@@ -18,10 +18,11 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from ecogpipe.errors import EcogpipeError, StudyBusyError
 from ecogpipe.figures.page_file import page_file
-from ecogpipe.figures.page_numbers import read_page_numbers
+from ecogpipe.figures.page_numbers import as_numbers, read_page_numbers
 from ecogpipe.results.mask import MaskTable, read_mask
 from ecogpipe.results.names import NUMBERS_SUFFIX, REPORT, RecordingFiles
 from ecogpipe.review.decisions import MaskChangedError, mask_file, read_text, save_decisions, version_of
+from ecogpipe.review.samples import window_of_mirror
 from ecogpipe.study.config import uses_mask
 from ecogpipe.study.lock import hold_study
 from ecogpipe.study.looks import LOOKS, add_look, new_look, read_looks
@@ -263,6 +264,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, self._index(), "text/html; charset=utf-8")
         elif path == "/run":
             self._send_json(HTTPStatus.OK, self.server.study.run_state())
+        elif path == "/samples":
+            self._send_json(HTTPStatus.OK, self._samples(parse_qs(parts.query)))
         elif path in self.server.study.pages:
             self._send(HTTPStatus.OK, self.server.study.page(path).encode(), "text/html; charset=utf-8")
         else:
@@ -290,6 +293,16 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_json(HTTPStatus.OK, saved)
             else:
                 raise _RefusedError(HTTPStatus.NOT_FOUND, "Nothing is done under this address.")
+
+    def _samples(self, asked: Mapping[str, list[str]]) -> Any:
+        try:
+            recording, mirror = self.server.study.pages[asked["address"][0]]
+            first, seconds = float(asked["first"][0]), float(asked["seconds"][0])
+            sites = [int(site) for site in asked["sites"][0].split(",")]
+        except (KeyError, ValueError) as error:
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, "This names no window of a page.") from error
+        folder = self.server.study.results / recording.full_name
+        return as_numbers(window_of_mirror(folder, mirror, first, seconds, sites))
 
     def _index(self) -> bytes:
         index = self.server.study.results / REPORT

@@ -14,7 +14,7 @@ function axis(label, more = {}) {
   return { label, stroke: pageColour("ink"), grid, ticks: grid, font: "11px system-ui", labelFont: "12px system-ui", ...more };
 }
 
-/** Draw a chart, and again after each choice; `content` returns its options and its data, or null. */
+/** Draw a chart, and again after each choice; `content` returns its options and its data, or null. Returns the drawing. */
 export function addChart(parent, height, content) {
   const box = document.createElement("div");
   parent.append(box);
@@ -30,7 +30,7 @@ export function addChart(parent, height, content) {
   };
   charts.push(redraw);
   onChoiceSoon(redraw);
-  return box;
+  return redraw;
 }
 
 /** Draw all charts: once the page has its width, and when that or the colours change. */
@@ -228,9 +228,21 @@ export function addSpectra(parent) {
   addChart(parent, 380, spectra);
 }
 
+const tracesHeight = 90 + 26 * (numbers.shown_sites.length + 1);
+
+/** Make room for a stretch of traces; returns what draws one there, in place of the one before. */
+export function addStretch(parent) {
+  let shown = null;
+  const redraw = addChart(parent, tracesHeight, () => shown && traces(shown));
+  return (own) => {
+    shown = own;
+    redraw();
+  };
+}
+
 /** Draw each stretch of traces. */
 export function addTraces(parent) {
-  for (const own of numbers.traces) addChart(parent, 90 + 26 * (numbers.shown_sites.length + 1), () => traces(own));
+  for (const own of numbers.traces) addChart(parent, tracesHeight, () => traces(own));
 }
 
 /** Draw the average around triggers. */

@@ -90,6 +90,13 @@ function drawParts(context, top, height, place) {
   context.setLineDash([]);
 }
 
+const timeListeners = [];
+
+/** Call `listener` with the time, in seconds, of each click on the whole recording. */
+export function onTime(listener) {
+  timeListeners.push(listener);
+}
+
 /** Draw the RMS of all sites over time, with triggers above. */
 export function addHeatMap(parent, buttons) {
   const canvas = document.createElement("canvas");
@@ -140,6 +147,9 @@ export function addHeatMap(parent, buttons) {
   canvas.addEventListener("click", (event) => {
     const row = Math.floor((event.clientY - canvas.getBoundingClientRect().top - top) / rowHeight);
     if (row >= 0 && row < order.length) choose(order[row]);
+    const box = canvas.getBoundingClientRect();
+    const when = ((event.clientX - box.left - LEFT) / (box.width - LEFT - 8)) * timeline.seconds;
+    if (when >= 0 && when <= timeline.seconds) for (const listener of timeListeners) listener(when);
   });
   for (const listen of [onChoiceSoon, onColoursChange]) listen(draw);
   addEventListener("resize", draw);

@@ -1,6 +1,10 @@
 // In `ecogpipe review`: saving decisions, going to the next recording, starting a run.
 
+import { numbers } from "./decode.js";
+import { chosenSite } from "./selection.js";
 import { asReason, forget, plannedRows } from "./decisions.js";
+import { addStretch } from "./charts.js";
+import { onTime } from "./over_time.js";
 
 const element = document.getElementById("review");
 const review = element && JSON.parse(element.textContent);
@@ -45,6 +49,23 @@ function addRun(panel, said) {
       location.reload();
     } else said.textContent = state.told ?? state.said.trim().split("\n").slice(-6).join("\n");
   });
+}
+
+const WINDOW_SECONDS = 2;
+
+async function showWindow(when, draw, said) {
+  const chosen = chosenSite();
+  const sites = [...new Set([...numbers.shown_sites, ...(chosen === null ? [] : [chosen])])];
+  const query = new URLSearchParams({
+    address: review.address, first: Math.max(0, when - WINDOW_SECONDS / 2), seconds: WINDOW_SECONDS, sites: sites.join(","),
+  });
+  const answer = await ask(`/samples?${query}`);
+  if (!answer.isOk) {
+    said.textContent = answer.told;
+    return;
+  }
+  draw(answer);
+  said.textContent = `${answer.title} is shown first among the traces.`;
 }
 
 /** Add what a page in review has; returns whether the page is in review. */
@@ -93,6 +114,11 @@ export function addReview(panel, reason) {
   addEventListener("beforeunload", (event) => {
     if (plannedRows().length) event.preventDefault();
   });
+  const place = document.createElement("div");
+  place.className = "asked";
+  document.querySelector("#traces .charts").prepend(place);
+  const draw = addStretch(place);
+  onTime((when) => showWindow(when, draw, said));
   const looked = review.look ? `Looked at: ${review.look}.` : "Nobody has looked at this mirror yet.";
   said.textContent = `${looked} Saved rows go to ${review.mask}; n and p lead to the next and the previous page.`;
   return true;
