@@ -13,16 +13,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
 
-FIGURES = {
-    "maps": "The array",
-    "over_time": "The whole recording",
-    "spectra": "Spectra before and after",
-    "traces": "Traces before and after",
-    "response": "Response to triggers",
-    "triggers": "Triggers",
-}
-"""Names and titles of the figures of a page, from top to bottom."""
-
 
 @dataclass(frozen=True)
 class Sites:
@@ -249,7 +239,7 @@ class Page:
     facts : sequence of (str, str)
         Names and what is to be said of them.
     captions : mapping of str to str
-        What is to be said of each of `FIGURES`.
+        What is to be said of each figure, by the names that `web/page.js` has.
     """
 
     recording: str

@@ -10,7 +10,7 @@ from ecogpipe.figures import wording
 from ecogpipe.figures.colours import mask_colours
 from ecogpipe.figures.levels import to_levels
 from ecogpipe.figures.over_time import largest_deviation, over_time, response
-from ecogpipe.figures.page import Line, OverTime, Page, Response, SiteMap, Sites, Spectra, Spectrogram, Timeline, Traces
+from ecogpipe.figures.page import Line, OverTime, Page, Response, SiteMap, Sites, Timeline, Traces
 from ecogpipe.figures.page_inputs import (
     LEAST_SEGMENT,
     Floats,
@@ -24,9 +24,9 @@ from ecogpipe.figures.page_inputs import (
     segment_seconds,
     survey,
 )
+from ecogpipe.figures.spectra_content import SPECTROGRAM_SITES, spectra, spectrogram
 from ecogpipe.figures.wording import MirrorFacts
 from ecogpipe.results.mask import MANUAL, MaskTable
-from ecogpipe.statistics import psd
 from ecogpipe.statistics.line_noise import MAINS_HZ
 
 _TRACE_SECONDS = 2
@@ -34,8 +34,6 @@ _BEFORE_TRIGGER_SECONDS = 0.5
 _BEGINNING_SECONDS = 1
 _KEPT_TRACES, _MASKED_TRACES = 10, 3
 _MOST_TRACE_SAMPLES = 150_000
-_SITE_FREQUENCIES = 120
-_SPECTROGRAM_SITES, _SPECTROGRAM_TIMES, _LEAST_SPECTROGRAM_TIMES = 8, 200, 2
 _LEAST_SPAN = 0.1
 _ON_CARD = ("flat_fraction", "stuck_fraction", "rail_fraction", "nonfinite_fraction")
 
@@ -49,7 +47,7 @@ def page_content(inputs: PageInputs, recording: str) -> Page:
     before, after, everything = inputs.before, inputs.after, np.arange(len(inputs.mask))
     seconds = segment_seconds(facts)
     surveys = survey(before, everything, seconds), survey(after, everything, seconds)
-    whole = over_time(inputs)
+    whole, shown = over_time(inputs), _shown_sites(inputs)
     averaged = response(inputs)
     return Page(
         recording=recording,
@@ -57,13 +55,13 @@ def page_content(inputs: PageInputs, recording: str) -> Page:
         subtitle=f"mirror {facts.name}: {wording.rate_text(facts.rate)}, band {facts.filter_text}",
         warnings=_warnings(inputs, whole),
         sites=_sites(inputs),
-        shown_sites=_shown_sites(inputs),
+        shown_sites=shown,
         maps=_maps(inputs, surveys[1], seconds),
-        spectra=_spectra(surveys, inputs.mask, facts),
-        traces=_traces(inputs, whole),
+        spectra=spectra(surveys, inputs.mask.keep, facts),
+        traces=_traces(inputs, whole, shown),
         timeline=_timeline(inputs),
         over_time=whole,
-        spectrogram=_spectrogram(inputs, seconds),
+        spectrogram=spectrogram(after, shown[inputs.mask.keep[shown]], seconds),
         response=averaged,
         facts=_facts(inputs),
         captions=_captions(surveys, inputs, whole, averaged),
@@ -167,76 +165,10 @@ def colour_limits(values: Floats, trusted: Bools, from_zero: bool = False) -> tu
     return low, high
 
 
-def _spectra(surveys: tuple[Survey, Survey], mask: MaskTable, facts: MirrorFacts) -> Spectra:
-    before, after = (psd.over_sites(survey.frequencies, survey.densities[mask.keep]) for survey in surveys)
-    nyquist = float(facts.rate * facts.ratio / 2)
-    borders = np.geomspace(max(1e-3, _lowest_frequency(surveys)), nyquist, _SITE_FREQUENCIES + 1)
-    centres = np.sqrt(borders[:-1] * borders[1:])
-    decibels = [_decibels(survey, borders) for survey in surveys]
-    filled = np.isfinite(decibels[0]).any(axis=0)
-    ends = _decibel_ends(decibels)
-    return Spectra(
-        before=before,
-        after=after,
-        nyquist_before=nyquist,
-        nyquist_after=float(facts.rate / 2),
-        band=facts.band,
-        notches=facts.notches,
-        frequencies_of_sites=centres[filled],
-        of_sites_before=to_levels(decibels[0][:, filled], ends=ends),
-        of_sites_after=to_levels(decibels[1][:, filled], ends=ends),
-    )
-
-
-def _spectrogram(inputs: PageInputs, seconds: int) -> Spectrogram | None:
-    """Return the power of some kept sites in segments that are spread over the mirror."""
-    after, shown = inputs.after, _shown_sites(inputs)
-    sites = shown[inputs.mask.keep[shown]][:_SPECTROGRAM_SITES]
-    windows = after.segments_over_time(seconds, _SPECTROGRAM_TIMES)
-    if not len(sites) or len(windows) < _LEAST_SPECTROGRAM_TIMES:
-        return None
-    length = windows[0].stop - windows[0].start
-    found = [psd.density(after.read(sites, window), float(after.rate), length) for window in windows]
-    frequencies, middle = found[0][0], np.array([np.median(power, axis=0) for _, power in found])
-    lowest = float(frequencies[frequencies > 0].min(initial=1.0))
-    borders = np.geomspace(lowest, max(float(after.rate / 2), 2 * lowest), _SITE_FREQUENCIES + 1)
-    decibels = _decibels(Survey(frequencies, middle, middle[:, 0], ""), borders)
-    filled = np.isfinite(decibels).any(axis=0)
-    return Spectrogram(
-        seconds=np.array([float((window.start + window.stop) / 2 / after.rate) for window in windows]),
-        frequencies=np.sqrt(borders[:-1] * borders[1:])[filled],
-        decibels=to_levels(decibels[:, filled], ends=_decibel_ends([decibels])),
-        n_sites=len(sites),
-    )
-
-
-def _lowest_frequency(surveys: tuple[Survey, Survey]) -> float:
-    return float(min(survey.frequencies[survey.frequencies > 0].min(initial=1.0) for survey in surveys))
-
-
-def _decibels(survey: Survey, borders: Floats) -> Floats:
-    """Average the densities between successive borders; NaN where there are none, or no power."""
-    places = np.digitize(survey.frequencies, borders[1:-1])
-    places[(survey.frequencies <= 0) | (survey.frequencies > borders[-1] * (1 + 1e-9))] = -1
-    averaged = np.full((len(survey.densities), len(borders) - 1), np.nan)
-    for place in np.unique(places[places >= 0]):
-        averaged[:, place] = survey.densities[:, places == place].mean(axis=1)
-    return 10 * np.log10(np.where(averaged > 0, averaged, np.nan))
-
-
-def _decibel_ends(decibels: Sequence[Floats]) -> tuple[float, float]:
-    """Return the largest finite value, and the least of those at most 120 dB below it."""
-    finite = np.concatenate([values[np.isfinite(values)] for values in decibels])
-    if not len(finite):
-        return 0.0, 1.0
-    return max(float(finite.min()), float(finite.max()) - 120), float(finite.max())
-
-
-def _traces(inputs: PageInputs, whole: OverTime) -> list[Traces]:
+def _traces(inputs: PageInputs, whole: OverTime, shown: Positions) -> list[Traces]:
     """Return sites raw and mirrored around a trigger; mirrored also at the beginning and at the largest deviation."""
     before, after, mask, facts = inputs.before, inputs.after, inputs.mask, inputs.facts
     rising, falling = (_all_seconds(edges, before.rate) for edges in (inputs.events.rising, inputs.events.falling))
-    shown = _shown_sites(inputs)
     settling = _settling(after, facts)
     gaps = [float(first / before.rate) for first, _ in before.gap_free[1:]]
 
@@ -337,7 +269,7 @@ def _captions(
         "spectra": (
             f"Power density of the {int(mask.keep.sum())} kept sites before (raw, {surveys[0].windows}) and after "
             f"(mirror {facts.name}, {surveys[1].windows}): median and 10 to 90 % of sites; Welch, Hann segments of "
-            f"{segment_seconds(facts)} s. Below: the median over up to {_SPECTROGRAM_SITES} kept sites of the "
+            f"{segment_seconds(facts)} s. Below: the median over up to {SPECTROGRAM_SITES} kept sites of the "
             f"mirror, in single segments spread over the recording. Mirror: {made}."
         ),
         "over_time": (

@@ -32,10 +32,6 @@ class RecordingSummary:
 
     Attributes
     ----------
-    name : str
-        Its full name.
-    folder : Path
-        Its results.
     set_up : list of str
         Names of the daq, headstage and electrode, as far as it has them.
     array, array_text : str
@@ -64,8 +60,6 @@ class RecordingSummary:
         What its jobs took.
     """
 
-    name: str
-    folder: Path
     set_up: list[str]
     array: str
     array_text: str

@@ -152,8 +152,6 @@ def _summary(
     shown = [mirror for mirror in mirrors if files.mirror(mirror).exists() and files.page(mirror).exists()]
     check_same_signal(*_results(files, shown))
     return RecordingSummary(
-        name=name,
-        folder=files.folder,
         set_up=[name for name in (table.daq, table.headstage, table.electrode) if name],
         array=table.electrode or table.daq,
         array_text=wording.array_text(table),

@@ -8,24 +8,29 @@ import { addChart } from "./charts.js";
 const { timeline, over_time: own, sites } = numbers;
 const order = sites.rows.map((_, site) => site);
 order.sort((one, other) => sites.rows[one] - sites.rows[other] || sites.columns[one] - sites.columns[other]);
+const rankOf = [];
+order.forEach((site, rank) => {
+  rankOf[site] = rank;
+});
 const LEFT = 64;
 const TICKS = 9;
 const rowHeight = Math.min(8, Math.max(420, Math.min(600, order.length)) / order.length);
 
-function picture(coded) {
+/** Return a canvas of coded numbers, a pixel each; `place` gives where a number of a row is, [x, y]. */
+function picture(coded, width, height, place) {
   const table = colourTable("inferno");
   const values = levels(coded);
-  const image = new ImageData(values.columns, values.rows);
-  order.forEach((site, y) => {
-    const row = values.row(site);
-    row.forEach((value, x) => {
-      const share = (value - coded.low[0]) / (coded.high[0] - coded.low[0] || 1);
-      const colour = Number.isFinite(value) ? table[Math.round(Math.min(1, Math.max(0, share)) * 255)] : [128, 128, 128];
-      image.data.set([...colour, 255], 4 * (y * values.columns + x));
+  const image = new ImageData(width, height);
+  const [low, high] = [coded.low[0], coded.high[0]];
+  for (let row = 0; row < values.rows; row += 1) {
+    values.row(row).forEach((value, column) => {
+      const share = Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
+      const [x, y] = place(row, column);
+      image.data.set([...(Number.isFinite(value) ? table[Math.round(share * 255)] : [128, 128, 128]), 255], 4 * (y * width + x));
     });
-  });
+  }
   const held = document.createElement("canvas");
-  [held.width, held.height] = [values.columns, values.rows];
+  [held.width, held.height] = [width, height];
   held.getContext("2d").putImageData(image, 0, 0);
   return held;
 }
@@ -115,7 +120,7 @@ export function addHeatMap(parent, buttons) {
     context.clearRect(0, 0, width, top + height + 36);
     drawLines(context, 0, place, true);
     context.imageSmoothingEnabled = rowHeight < 1; // several sites in a pixel: their mean
-    pictures[kind] ??= picture(own[kind]);
+    pictures[kind] ??= picture(own[kind], own.starts.length, order.length, (site, bin) => [bin, rankOf[site]]);
     const held = pictures[kind];
     own.starts.forEach((begin, bin) => {
       const [x, next] = [place(begin), place(own.starts[bin + 1] ?? timeline.seconds)];
@@ -130,7 +135,7 @@ export function addHeatMap(parent, buttons) {
     if (chosenSite() !== null) {
       context.strokeStyle = pageColour("chosen");
       context.lineWidth = 2;
-      context.strokeRect(LEFT, top + order.indexOf(chosenSite()) * rowHeight - 1, width - LEFT - 8, Math.max(2, rowHeight + 2));
+      context.strokeRect(LEFT, top + rankOf[chosenSite()] * rowHeight - 1, width - LEFT - 8, Math.max(2, rowHeight + 2));
     }
     const [low, high] = [own[kind].low[0], own[kind].high[0]].map((end) => written(10 ** end));
     told.textContent = `RMS from ${low} µV (dark) to ${high} µV (bright); sites in order of rows and columns.`;
@@ -193,20 +198,8 @@ export function addSpectrogram(parent) {
   parent.append(canvas, told);
   const height = 200;
   const { seconds, frequencies, decibels } = spectrogram;
-  const values = levels(decibels);
   const [low, high] = [decibels.low[0], decibels.high[0]];
-  const table = colourTable("inferno");
-  const image = new ImageData(values.rows, values.columns);
-  for (let time = 0; time < values.rows; time += 1) {
-    values.row(time).forEach((value, place) => {
-      const share = Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
-      const colour = Number.isFinite(value) ? table[Math.round(share * 255)] : [128, 128, 128];
-      image.data.set([...colour, 255], 4 * ((values.columns - 1 - place) * values.rows + time));
-    });
-  }
-  const held = document.createElement("canvas");
-  [held.width, held.height] = [values.rows, values.columns];
-  held.getContext("2d").putImageData(image, 0, 0);
+  const held = picture(decibels, seconds.length, frequencies.length, (time, place) => [time, frequencies.length - 1 - place]);
   const [first, last] = [frequencies[0], frequencies[frequencies.length - 1]];
   const draw = () => {
     const { context, width } = prepared(canvas, height + 36);
