@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from ecogpipe.errors import OutputError
 from ecogpipe.results.provenance import provenance
 from ecogpipe.results.revisions import REVISIONS
-from ecogpipe.storage.atomic import whole_file, whole_hdf5
+from ecogpipe.storage.atomic import sweep, whole_file, whole_hdf5
 
 
 def test_atom1_an_output_appears_when_it_is_whole(tmp_path):
@@ -54,6 +55,19 @@ def test_atom1_a_killed_writer_leaves_no_final_name_and_the_next_run_sweeps(tmp_
     with whole_hdf5(target) as file:
         file["data"] = 1
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell the state of a process")
+def test_atom1_a_killed_writer_is_swept_though_nobody_has_asked_for_its_end(tmp_path):
+    target = tmp_path / "out.h5"
+    writer = subprocess.Popen([sys.executable, "-c", WRITE_FOREVER, str(target)], stdout=subprocess.PIPE)
+    writer.stdout.readline()
+    os.kill(writer.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)
+    os.kill(writer.pid, 0)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    writer.communicate()
 
 
 def test_atom1_a_running_writer_is_not_swept(tmp_path):

@@ -127,10 +127,19 @@ def _flush(path: Path) -> None:
 
 
 def _is_running(pid: int) -> bool:
+    """Return whether a process is at work; one that has ended, but whose end nobody has asked for, is not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return _state(pid) not in ("Z", "X")
+
+
+def _state(pid: int) -> str:
+    """Return the letter of a process's state, which follows its name in brackets; none where the system tells none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(") ")[2][:1]
+    except OSError:
+        return ""

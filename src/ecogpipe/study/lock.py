@@ -123,9 +123,12 @@ def _clear_up(study: Path, killed: Run) -> None:
 
 def _end_survivors(study: Path, mark: str) -> None:
     """Kill the processes of a run: its jobs could still replace what the next run makes."""
-    latest = time.monotonic() + _ENDED_AFTER_SECONDS
-    while survivors := [pid for pid in _processes() if _carries(pid, mark)]:
-        if time.monotonic() > latest:
+    latest, n_looks_without = time.monotonic() + _ENDED_AFTER_SECONDS, 0
+    # A process that is just being started shows no environment for a moment: one look that finds none is not enough.
+    while n_looks_without < 2:
+        survivors = [pid for pid in _processes() if _carries(pid, mark)]
+        n_looks_without = 0 if survivors else n_looks_without + 1
+        if survivors and time.monotonic() > latest:
             raise StudyBusyError(
                 f"{study}: process {survivors[0]} of a run that was killed cannot be ended, as it waits for a disk or "
                 "another user owns it; end it, or restart the machine, then run again."
