@@ -104,7 +104,7 @@ def read_mask(path: Path) -> MaskTable:
         keep=np.array(cells["keep"]) == "1",
         reasons=tuple(cells["reason"]),
         origins=tuple(cells["origin"]),
-        numbers={name: np.array(cells[name], dtype=np.float64) for name in table.columns[len(_COLUMNS) :]},
+        numbers={name: np.array([float(cell) for cell in cells[name]]) for name in table.columns[len(_COLUMNS) :]},
         header=table.header,
     )
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ def read_tsv(path: str | Path) -> Table:
             raise FormatError(
                 f"{path}: row {number} has {len(row)} cells for {len(columns)} columns; separate cells by one tab."
             )
-    padded = [dict(zip(columns, row + [""] * (len(columns) - len(row)), strict=True)) for row in rows]
-    return Table(path, header, tuple(columns), padded)
+    # `zip_longest` gives the cells that a short row has not.
+    return Table(path, header, tuple(columns), [dict(zip_longest(columns, row, fillvalue="")) for row in rows])
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
@@ -143,6 +143,8 @@ def _text_of(path: Path) -> str:
 
 def _comment(line: str) -> str:
     """Return a line that is a comment, without the quotes and empty cells of a spreadsheet; '' where it is none."""
+    if "#" not in line:
+        return ""
     bare = line.strip()
     if bare.startswith('"#'):
         return next(csv.reader([bare], delimiter="\t"))[0]
@@ -151,10 +153,10 @@ def _comment(line: str) -> str:
 
 def _without_empty_end(cells: list[str], shortest: int = 0) -> list[str]:
     """Leave out empty cells at the right, down to a number of cells."""
-    kept = list(cells)
-    while len(kept) > shortest and not kept[-1].strip():
-        kept.pop()
-    return kept
+    last = len(cells)
+    while last > shortest and not cells[last - 1].strip():
+        last -= 1
+    return cells[:last]
 
 
 def _header_entry(line: str) -> tuple[str, Any]:
@@ -164,6 +166,8 @@ def _header_entry(line: str) -> tuple[str, Any]:
 
 def _cells(line: str, path: Path) -> list[str]:
     """Split one line; quotes are understood, as spreadsheets write them, but no cell reaches into the next line."""
+    if '"' not in line:
+        return line.split("\t")
     try:
         return next(csv.reader([line], delimiter="\t", strict=True))
     except csv.Error:
