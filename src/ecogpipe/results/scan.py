@@ -55,10 +55,6 @@ class Scan:
         Hash of all samples (`ecogpipe.storage.digests.signal_hash`; in version 0.1, a SHA-256).
     numbers : dict of str to ndarray of float64
         Those of `channel_statistics.NUMBERS` that it holds, over all channels, in the units of the acquisition.
-    correlation : ndarray of float32
-        Of the slow changes of the channels before the BNC lines with each other.
-    n_changes : int
-        How many changes went into it.
     counts_levels : bool
         Whether its samples are whole numbers of the converter.
     """
@@ -67,8 +63,6 @@ class Scan:
     n_samples: int
     signal_hash: str
     numbers: dict[str, Floats]
-    correlation: npt.NDArray[np.float32]
-    n_changes: int
     counts_levels: bool
 
 
@@ -96,10 +90,23 @@ def read_scan(path: Path, needed: Collection[str] = ()) -> Scan:
                 n_samples=int(file.attrs["n_samples"]),
                 signal_hash=_read_signal_hash(file),
                 numbers=_numbers(file[_NUMBERS]),
-                correlation=file[_CORRELATION][()],
-                n_changes=int(file[_CORRELATION].attrs["n_changes"]),
                 counts_levels=BNC in file and file[BNC].dtype.kind in "iu",
             )
+        except KeyError as error:
+            raise _not_a_scan(path) from error
+
+
+def read_correlation(path: Path) -> tuple[npt.NDArray[np.float32], int]:
+    """Read how the slow changes of the channels before the BNC lines correlate, and how many changes went into it.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing or is not a scan.
+    """
+    with open_hdf5(path) as file:
+        try:
+            return file[_CORRELATION][()], int(file[_CORRELATION].attrs["n_changes"])
         except KeyError as error:
             raise _not_a_scan(path) from error
 

@@ -20,7 +20,7 @@ from ecogpipe.results.channels import read_channels
 from ecogpipe.results.identity import KEY, check_same_signal
 from ecogpipe.results.mask import AUTOMATIC, MANUAL, MaskTable, diagnostic_text, write_mask
 from ecogpipe.results.provenance import provenance
-from ecogpipe.results.scan import Scan, read_scan
+from ecogpipe.results.scan import Scan, read_correlation, read_scan
 from ecogpipe.study.foreign_masks import read_mask_arrays
 from ecogpipe.study.manual_masks import Decision, mask_files, read_manual_mask
 
@@ -94,7 +94,8 @@ def mask_channels(
         )
     identity = check_same_signal(scan, channels)
     at_sites = _at_sites(scanned, table)
-    judged = judge_sites(_site_numbers(at_sites, scanned, table), table.chan_map, thresholds)
+    numbers = _site_numbers(at_sites, scanned, table, *read_correlation(scan))
+    judged = judge_sites(numbers, table.chan_map, thresholds)
     name = recording.rpartition("/")[2]
     decisions = [] if manual is None else read_manual_mask(manual, name, table, read_mask_arrays)
     inputs = [scan, channels] if manual is None else [scan, channels, manual, *mask_files(manual)]
@@ -179,7 +180,13 @@ def _at_sites(scanned: Scan, table: ChannelTable) -> dict[str, Floats]:
     return numbers
 
 
-def _site_numbers(at_sites: Mapping[str, Floats], scanned: Scan, table: ChannelTable) -> SiteNumbers:
+def _site_numbers(
+    at_sites: Mapping[str, Floats],
+    scanned: Scan,
+    table: ChannelTable,
+    correlation: npt.NDArray[np.float32],
+    n_changes: int,
+) -> SiteNumbers:
     line_frequency, electrodes = _line_frequency(scanned), table.electrode_channels
     unknown: Floats = np.full_like(at_sites["std"], np.nan)
     return SiteNumbers(
@@ -191,8 +198,8 @@ def _site_numbers(at_sites: Mapping[str, Floats], scanned: Scan, table: ChannelT
         stuck_fraction=at_sites["stuck_fraction"],
         nonfinite_fraction=at_sites["nonfinite_fraction"],
         line_rms=unknown if line_frequency is None else at_sites[f"line{line_frequency}_rms"],
-        correlation=scanned.correlation[np.ix_(electrodes, electrodes)].astype(np.float64),
-        n_changes=scanned.n_changes,
+        correlation=correlation[np.ix_(electrodes, electrodes)].astype(np.float64),
+        n_changes=n_changes,
         converter_step=abs(scanned.acquisition.slope) if scanned.counts_levels else np.nan,
     )
 
