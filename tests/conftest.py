@@ -1,6 +1,7 @@
 """What several rooms' tests share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ def pytest_configure() -> None:
     if not Path(ecogpipe.__file__).is_relative_to(TREE / "src"):
         pytest.exit(f"{ecogpipe.__file__} would be tested in place of {TREE / 'src'}; install the tree: make test", 1)
     os.environ["PYTHONPATH"] = str(TREE / "src")
+    # A shell starts a job in its background with Ctrl-C ignored, and so would the programs be that tests end by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
