@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -81,19 +82,16 @@ def read_scan(path: Path, needed: Collection[str] = ()) -> Scan:
     FormatError
         If the file is missing, is not a scan, or lacks a number that is needed.
     """
-    with open_hdf5(path) as file:
-        try:
-            if missing := [name for name in needed if name not in file[_NUMBERS]]:
-                raise FormatError(f"{path}: lacks the number {missing[0]!r} of each channel; run scan again.")
-            return Scan(
-                acquisition=read_acquisition(file),
-                n_samples=int(file.attrs["n_samples"]),
-                signal_hash=_read_signal_hash(file),
-                numbers=_numbers(file[_NUMBERS]),
-                counts_levels=BNC in file and file[BNC].dtype.kind in "iu",
-            )
-        except KeyError as error:
-            raise _not_a_scan(path) from error
+    with _open_scan(path) as file:
+        if missing := [name for name in needed if name not in file[_NUMBERS]]:
+            raise FormatError(f"{path}: lacks the number {missing[0]!r} of each channel; run scan again.")
+        return Scan(
+            acquisition=read_acquisition(file),
+            n_samples=int(file.attrs["n_samples"]),
+            signal_hash=_read_signal_hash(file),
+            numbers=_numbers(file[_NUMBERS]),
+            counts_levels=BNC in file and file[BNC].dtype.kind in "iu",
+        )
 
 
 def read_correlation(path: Path) -> tuple[npt.NDArray[np.float32], int]:
@@ -104,11 +102,8 @@ def read_correlation(path: Path) -> tuple[npt.NDArray[np.float32], int]:
     FormatError
         If the file is missing or is not a scan.
     """
-    with open_hdf5(path) as file:
-        try:
-            return file[_CORRELATION][()], int(file[_CORRELATION].attrs["n_changes"])
-        except KeyError as error:
-            raise _not_a_scan(path) from error
+    with _open_scan(path) as file:
+        return file[_CORRELATION][()], int(file[_CORRELATION].attrs["n_changes"])
 
 
 def read_signal_hash(path: Path) -> str:
@@ -119,9 +114,16 @@ def read_signal_hash(path: Path) -> str:
     FormatError
         If the file is missing or is not a scan.
     """
+    with _open_scan(path) as file:
+        return _read_signal_hash(file)
+
+
+@contextmanager
+def _open_scan(path: Path) -> Iterator[h5py.File]:
+    """Open a scan, and refuse a file that lacks what every scan holds."""
     with open_hdf5(path) as file:
         try:
-            return _read_signal_hash(file)
+            yield file
         except KeyError as error:
             raise _not_a_scan(path) from error
 
@@ -242,9 +244,7 @@ def read_windows(path: Path, channels: Ints) -> Windows:
     FormatError
         If the file is missing, is not a scan, or is of a version that wrote none.
     """
-    with open_hdf5(path) as file:
-        if _WINDOWS not in file:
-            raise _not_a_scan(path)
+    with _open_scan(path) as file:
         group = file[_WINDOWS]
         return Windows(int(group.attrs["seconds"]), group["first_sample"][()], group["std"][()][channels])
 
