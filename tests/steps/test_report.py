@@ -194,7 +194,7 @@ def test_no_path_of_the_machine_is_in_the_page(study, written):
     made_by = json.loads(re.search(r'id="provenance">(.*)</script>', text)[1])
     assert made_by["step"] == "report"
     assert all(not Path(described["name"]).is_absolute() for described in made_by["inputs"])
-    assert len(made_by["inputs"]) == 2 * 6
+    assert len(made_by["inputs"]) == 2 * 5
 
 
 def test_two_runs_give_the_same_bytes(study, written, tmp_path):

@@ -84,9 +84,10 @@ class Signals:
         at_once = max(1, min(load_params().memory_limit // _SHARE, _BLOCK_BYTES) // max(1, bytes_of_bin))
         for first in range(0, n_bins, at_once):
             window = slice(first * bin_length, min((first + at_once) * bin_length, self.n_samples))
-            raw = self._recording.source[:, window][self._rows]
+            raw = self._recording.source[:, window]
             for place, (low, high) in enumerate(_extremes(raw, bin_length), first):
-                found[:, :, place] = low, high
+                # The rows are chosen of the extremes: of all samples it would be a copy.
+                found[:, :, place] = low[self._rows], high[self._rows]
         low, high = (values_of(end, self._recording.acquisition) * self._to_microvolts for end in found)
         return np.fmin(low, high), np.fmax(low, high)
 

@@ -1,7 +1,7 @@
 """Channel masks: which electrode channels to use, why not the others, and who says so: a person or the rule."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,15 @@ def write_mask(path: Path, mask: MaskTable) -> Path:
     return write_tsv(path, mask.header, (*_COLUMNS, *mask.numbers), rows)
 
 
-def read_mask(path: Path) -> MaskTable:
+def read_mask(path: Path, numbers: Collection[str] | None = None) -> MaskTable:
     """Read a mask that `mask_channels` wrote.
+
+    Parameters
+    ----------
+    path
+        mask.tsv of a recording.
+    numbers
+        Names of the numbers of each channel to read, as far as it holds them; all by default.
 
     Raises
     ------
@@ -96,7 +103,7 @@ def read_mask(path: Path) -> MaskTable:
     missing += [] if signal_hash_of(table.header) else ["signal_hash"]
     if table.columns[: len(_COLUMNS)] != _COLUMNS or missing:
         raise FormatError(f"{path}: is not a channel mask (mask.tsv); run mask_channels for the recording again.")
-    cells = {name: [row[name] for row in table.rows] for name in table.columns}
+    cells = {name: [row[name] for row in table.rows] for name in _COLUMNS}
     return MaskTable(
         channel=np.array(cells["channel"], dtype=np.intp),
         site_row=np.array(cells["site_row"], dtype=np.intp),
@@ -104,7 +111,11 @@ def read_mask(path: Path) -> MaskTable:
         keep=np.array(cells["keep"]) == "1",
         reasons=tuple(cells["reason"]),
         origins=tuple(cells["origin"]),
-        numbers={name: np.array([float(cell) for cell in cells[name]]) for name in table.columns[len(_COLUMNS) :]},
+        numbers={
+            name: np.array([float(row[name]) for row in table.rows])
+            for name in table.columns[len(_COLUMNS) :]
+            if numbers is None or name in numbers
+        },
         header=table.header,
     )
 

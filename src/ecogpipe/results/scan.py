@@ -1,6 +1,6 @@
 """The scan of a recording, scan.h5: numbers of every channel, their correlation, and the BNC lines at the full rate."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Scan:
     counts_levels: bool
 
 
-def read_scan(path: Path, needed: Collection[str] = ()) -> Scan:
+def read_scan(path: Path, needed: Collection[str] = (), *, others: bool = True) -> Scan:
     """Read a scan.
 
     Parameters
@@ -76,6 +76,8 @@ def read_scan(path: Path, needed: Collection[str] = ()) -> Scan:
         scan.h5 of a recording.
     needed
         Names of numbers that it has to hold; those of an older version may lack some of `channel_statistics.NUMBERS`.
+    others
+        Whether to read also the numbers that are not needed, as far as it holds them.
 
     Raises
     ------
@@ -89,7 +91,7 @@ def read_scan(path: Path, needed: Collection[str] = ()) -> Scan:
             acquisition=read_acquisition(file),
             n_samples=int(file.attrs["n_samples"]),
             signal_hash=_read_signal_hash(file),
-            numbers=_numbers(file[_NUMBERS]),
+            numbers=_numbers(file[_NUMBERS], NUMBERS if others else needed),
             counts_levels=BNC in file and file[BNC].dtype.kind in "iu",
         )
 
@@ -362,8 +364,8 @@ class ScannedLines:
         return max(1, affordable // chunk) * chunk
 
 
-def _numbers(group: h5py.Group) -> dict[str, Floats]:
-    return {name: np.asarray(group[name][()], dtype=np.float64) for name in NUMBERS if name in group}
+def _numbers(group: h5py.Group, names: Iterable[str]) -> dict[str, Floats]:
+    return {name: np.asarray(group[name][()], dtype=np.float64) for name in names if name in group}
 
 
 def _not_a_scan(path: Path) -> FormatError:

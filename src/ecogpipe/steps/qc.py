@@ -72,7 +72,11 @@ def page_of(raw: Path, channels: Path, mask: Path, scan: Path, events: Path, mir
     """Return what `qc` writes of these files; it does not depend on the memory limit."""
     table, masked = read_channels(channels), read_mask(mask)
     _check_mask(masked, mask, table, channels)
-    found, scanned, facts = read_events(events), read_scan(scan, ("n_nonfinite",)), read_mirror_facts(mirror)
+    found, scanned, facts = (
+        read_events(events),
+        read_scan(scan, ("n_nonfinite",), others=False),
+        read_mirror_facts(mirror),
+    )
     windows = read_windows(scan, table.electrode_channels)
     with open_raw(raw) as acquired, open_raw(mirror) as made:
         return page_content(PageInputs(table, masked, found, scanned, windows, facts, acquired, made), recording)

@@ -32,6 +32,7 @@ from ecogpipe.results.names import RecordingFiles
 from ecogpipe.results.provenance import older_changes, provenance
 from ecogpipe.results.recording import units_per
 from ecogpipe.results.scan import read_scan
+from ecogpipe.statistics.line_noise import MAINS_HZ
 from ecogpipe.storage.atomic import whole_file
 from ecogpipe.study.looks import Look, read_looks
 
@@ -103,14 +104,13 @@ def report(
         if all(path.exists() for path in _needed(own))
     }
     states = {name: _state(name, own, mirrors, absent, failed) for name, own in files.items()}
-    inputs = [
-        path for own in files.values() for path in (*_results(own, mirrors), *_pages(own, mirrors)) if path.exists()
-    ]
+    inputs = [path for own in files.values() for path in _results(own, mirrors) if path.exists()]
+    pages = [path for own in files.values() for path in _pages(own, mirrors) if path.exists()]
     settings = {"title": title, "mirrors": list(mirrors)}
     with whole_file(page) as part:
         text = template("index").render(
             title=title,
-            date=_latest(inputs),
+            date=_latest([*inputs, *pages]),
             tiles=tiles(list(results.values()), list(states.values())),
             states=list(dict.fromkeys(states.values())),
             has_links=has_links,
@@ -147,8 +147,8 @@ def _summary(
     name: str, files: RecordingFiles, mirrors: Sequence[str], cost: Cost, looked: Mapping[tuple[str, str], Look]
 ) -> RecordingSummary:
     """Read what the folder of a recording holds, as far as the report shows it."""
-    table, mask = read_channels(files.channels), read_mask(files.mask)
-    scanned, events = read_scan(files.scan, ("n_nonfinite",)), read_events(files.events)
+    table, mask = read_channels(files.channels), read_mask(files.mask, [line_name(hertz) for hertz in MAINS_HZ])
+    scanned, events = read_scan(files.scan, ("n_nonfinite",), others=False), read_events(files.events)
     shown = [mirror for mirror in mirrors if files.mirror(mirror).exists() and files.page(mirror).exists()]
     check_same_signal(*_results(files, shown))
     return RecordingSummary(

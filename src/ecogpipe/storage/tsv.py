@@ -60,7 +60,7 @@ def read_tsv(path: str | Path) -> Table:
         raise FormatError(f"{path}: the table is empty; its first line must name the columns, separated by tabs.")
     columns, *rows = (_cells(line, path) for line in body)
     columns = _without_empty_end([column.strip() for column in columns])
-    rows = [_without_empty_end(row, len(columns)) for row in rows]
+    rows = [row if len(row) <= len(columns) else _without_empty_end(row, len(columns)) for row in rows]
     for number, row in enumerate(rows, start=1):
         if len(row) > len(columns):
             raise FormatError(
