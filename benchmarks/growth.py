@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from ecogpipe import override
-from ecogpipe.datasource.contiguous import create_in_one_piece
+from ecogpipe.datasource.plain import create_plain
 from mirror import make_mirror
 from timing import Cost, in_turns
 
@@ -36,7 +36,7 @@ def write_empty(path: Path, grid: tuple[int, int], gigabytes: float) -> None:
     n_samples = int(gigabytes * 1e9 / 8 / n_channels)
     scalars = {"numRow": grid[0], "numCol": grid[1], "numChan": grid[1], "OSR": 1, "Fs": RATE}
     with h5py.File(path, "w") as file:
-        create_in_one_piece(file, "data", (n_channels, n_samples), "f8")
+        create_plain(file, "data", (n_channels, n_samples), "f8")
         for name, value in (scalars | {"sampRate": RATE * grid[0]}).items():
             file[name] = np.array([[float(value)]])
 

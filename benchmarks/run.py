@@ -11,6 +11,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+import mirror_reads
 import sources
 import steps
 import study
@@ -71,6 +72,7 @@ def main() -> None:
     for name in (TIME_FIRST, CHANNELS_FIRST):
         bench_mirror(folder / name, megabytes)
     sources.main(folder)
+    mirror_reads.main(folder)
     steps.main(folder)
     study.bench(arguments.folder.absolute() / "study", study.ROUNDS)
 

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ecogpipe.datasource.contiguous import ContiguousWriter, create_in_one_piece
 from ecogpipe.datasource.filtering import StreamedFilter
+from ecogpipe.datasource.plain import PlainWriter, create_plain, plain_chunks
 from ecogpipe.results.recording import RawRecording, open_raw
 from ecogpipe.runtime.params import load_params
 from ecogpipe.runtime.threads import Threads
@@ -60,7 +60,8 @@ def stages_of(raw: RawRecording, folder: Path) -> dict[str, Callable[[], None]]:
     def write() -> None:
         length = decimated.shape[1]
         with whole_hdf5(folder / "stage.h5") as file:
-            data = ContiguousWriter(create_in_one_piece(file, "data", (N_CHANNELS, n_windows * length), "f4"))
+            shape = N_CHANNELS, n_windows * length
+            data = PlainWriter(create_plain(file, "data", shape, "f4", plain_chunks(shape, 4)))
             for number in range(n_windows):
                 data.write(0, number * length, decimated)
 

@@ -13,6 +13,7 @@ from scipy import signal
 
 from ecogpipe.electrodes.channels import BncLine
 from ecogpipe.errors import FilterError, FormatError, MaskError, RateError, SettingsError
+from ecogpipe.loader import open_recording
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.mask import read_mask, write_mask
 from ecogpipe.results.provenance import provenance_of
@@ -442,3 +443,22 @@ def test_mem1_a_gigabyte_is_mirrored_in_bounded_memory(tmp_path, limit, allowed)
     arguments = [str(limit), str(raw), str(mapped(raw)), str(tmp_path / "mirror.h5")]
     done = subprocess.run([sys.executable, "-c", MEASURE, *arguments], check=True, capture_output=True, text=True)
     assert int(done.stdout) < allowed
+
+
+def test_a_mirror_of_several_chunks_is_the_textbook_and_older_tools_find_what_they_ask_for(tmp_path):
+    recording = SyntheticRecording("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64", rate=2000, seconds=50, n_bncs=2)
+    recording.write_mat73(tmp_path / "long.mat")
+    inputs = prepared(tmp_path / "long", [tmp_path / "long.mat"])
+    path = mirrored(inputs, rate=1000)
+    channels = read_channels(inputs[1])
+    with h5py.File(path) as file:
+        n_chunks = -(-file["data"].shape[1] // file["data"].chunks[1])
+        assert (n_chunks, file["data"].compression) == (2, None)
+        assert file["bnc"].chunks is not None
+        assert {file[name].shape for name in ("Fs", "sampRate", "numRow", "numCol", "numChan")} == {()}
+        found = file["data"][()][channels.electrode_channels]
+        blocks = np.concatenate([file["data"][:, start : start + 7000] for start in range(0, 50_000, 7000)], axis=1)
+        assert np.array_equal(blocks, file["data"][()])
+    expected = textbook(recording, channels, ratio=2)
+    assert (np.abs(found - expected).max(axis=1) <= 1e-6 * np.abs(expected).max(axis=1)).all()
+    assert np.array_equal(open_recording(path).data[:, 20_000:30_000], found[:, 20_000:30_000])

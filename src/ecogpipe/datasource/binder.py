@@ -60,6 +60,11 @@ class BufferBinder(Buffer):
         return self._buffers[0].chunks
 
     @property
+    def decoded_chunks(self) -> tuple[int, ...] | None:
+        """Chunk shape of the first buffer where whole chunks are read."""
+        return self._buffers[0].decoded_chunks
+
+    @property
     def buffers(self) -> list[Buffer]:
         """The joined buffers, in order."""
         return list(self._buffers)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.datasource.chunks import ChunkReader, decodes
-from ecogpipe.datasource.contiguous import ContiguousReader, lies_in_one_piece
+from ecogpipe.datasource.plain import PlainReader, lies_plain
 from ecogpipe.datasource.slicing import (
     AxisIndex,
     IntArray,
@@ -63,6 +63,11 @@ class Buffer(ABC):
     @abstractmethod
     def chunks(self) -> tuple[int, ...] | None:
         """Chunk shape, None where the dataset is contiguous."""
+
+    @property
+    @abstractmethod
+    def decoded_chunks(self) -> tuple[int, ...] | None:
+        """Chunk shape where whole chunks are read, None where values are read from where they lie."""
 
     @abstractmethod
     def read_into(self, axes: Sequence[KeptAxis], out: Array, in_threads: bool = True) -> None:
@@ -139,7 +144,8 @@ class HDF5Buffer(Buffer):
         # HDF5 2.0 damages chunks packed by lzf when it packs them again, and raises no error.
         self.writeable = dataset.file.mode == "r+" and dataset.compression != "lzf"
         self._last_pairs: tuple[object, object, list[tuple[Span, Span]]] = (None, None, [])
-        self._reader = None if self.writeable else _fast_reader(dataset)
+        self._lies_plain = lies_plain(dataset)
+        self._reader = None if self.writeable else self._fast_reader()
 
     @classmethod
     def open(cls, path: str | Path, name: str, writeable: bool = False, temporary: bool = False) -> "HDF5Buffer":
@@ -170,6 +176,11 @@ class HDF5Buffer(Buffer):
     def chunks(self) -> tuple[int, ...] | None:
         """Chunk shape, None where the dataset is contiguous."""
         return self._chunks
+
+    @property
+    def decoded_chunks(self) -> tuple[int, ...] | None:
+        """Chunk shape where whole chunks are read, None where values are read from where they lie."""
+        return None if self._lies_plain else self._chunks
 
     @property
     def dataset(self) -> h5py.Dataset:
@@ -216,10 +227,15 @@ class HDF5Buffer(Buffer):
             raw[outer(rows.taken, columns.taken)] = values[outer(rows.into, columns.into)]
             self._dataset[slice(*rows.window), slice(*columns.window)] = raw
 
-    def _row_reader(self, columns: KeptAxis) -> ContiguousReader | None:
+    def _fast_reader(self) -> ChunkReader | PlainReader | None:
+        if self._lies_plain:
+            return PlainReader(self._dataset)
+        return ChunkReader(self._dataset) if decodes(self._dataset) else None
+
+    def _row_reader(self, columns: KeptAxis) -> PlainReader | None:
         """Return the reader that takes rows in any order to their places: of long rows, neighbouring columns."""
         match self._reader, columns:
-            case ContiguousReader(has_short_rows=False) as reader, range(step=1):
+            case PlainReader(has_short_rows=False) as reader, range(step=1):
                 return reader
         return None
 
@@ -228,7 +244,7 @@ class HDF5Buffer(Buffer):
             case ChunkReader() as reader:
                 reader.read(windows, out, in_threads)
                 return
-            case ContiguousReader() as reader:
+            case PlainReader() as reader:
                 reader.read(windows, out)
                 return
         key = tuple(slice(start, stop) for start, stop in windows)
@@ -264,14 +280,14 @@ class HDF5Buffer(Buffer):
 
     def _spans(self, rows: KeptAxis, columns: KeptAxis) -> tuple[list[Span], list[Span]]:
         row_spans = spans(rows, self._hole(0, (rows, columns)))
-        if isinstance(self._reader, ContiguousReader) and self._reader.has_short_rows:
+        if isinstance(self._reader, PlainReader) and self._reader.has_short_rows:
             # Whole rows are read in place; parts of them would be many requests, or be read and copied.
             whole = span_in(columns, (0, self.shape[1]))
             return row_spans, [] if whole is None else [whole]
         return row_spans, spans(columns, self._hole(1, (rows, columns)))
 
     def _cut(self, axes: Sequence[KeptAxis], along: int, window: Window, across: int) -> Iterator[Span]:
-        anchor = self.chunks[along] if self.chunks else 1
+        anchor = self.decoded_chunks[along] if self.decoded_chunks else 1
         for part in split_window(window, self._slabs(across), anchor):
             span = span_in(axes[along], part)
             if span is not None:
@@ -291,18 +307,18 @@ class HDF5Buffer(Buffer):
 
     def _cache_bytes(self) -> int:
         """Return the bytes that HDF5 keeps of chunks that it decodes itself."""
-        decodes = self.chunks is not None and self._own_file is not None
-        return chunk_cache_bytes() if decodes else 0
+        has_cache = self.decoded_chunks is not None and self._own_file is not None
+        return chunk_cache_bytes() if has_cache else 0
 
-    def _usable_reader(self) -> ChunkReader | ContiguousReader | None:
+    def _usable_reader(self) -> ChunkReader | PlainReader | None:
         """Return the reader past HDF5, unless it would inflate more than there is memory for."""
         too_large = isinstance(self._reader, ChunkReader) and not self._reader.fits_memory()
         return None if too_large else self._reader
 
     def _hole(self, axis: int, axes: Sequence[KeptAxis]) -> int:
         """Return the longest hole along an axis that is read over rather than skipped."""
-        if self.chunks:
-            return self.chunks[axis]
+        if self.decoded_chunks:
+            return self.decoded_chunks[axis]
         if axis == 1:
             return max(1, _CONTIGUOUS_HOLE_BYTES // self.dtype.itemsize)
         start, stop = bounds(axes[1])
@@ -323,9 +339,3 @@ def _pick(raw: Array, rows: Span, columns: Span, out: Array) -> None:
             np.take(within, picked, axis=axis, out=out[rows.into, columns.into], mode="clip")
             return
     out[outer(rows.into, columns.into)] = raw[outer(rows.taken, columns.taken)]
-
-
-def _fast_reader(dataset: h5py.Dataset) -> ChunkReader | ContiguousReader | None:
-    if decodes(dataset):
-        return ChunkReader(dataset)
-    return ContiguousReader(dataset) if lies_in_one_piece(dataset) else None

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.datasource.chunk_index import ChunkIndex
-from ecogpipe.datasource.contiguous import placed_at_once
+from ecogpipe.datasource.plain import placed_at_once
 from ecogpipe.runtime.params import load_params
 
 Array: TypeAlias = npt.NDArray[Any]

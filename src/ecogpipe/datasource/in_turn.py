@@ -90,7 +90,8 @@ class PartBuffer(Buffer):
     def __init__(self, path: Path, name: str, pool: _Pool) -> None:
         self._part, self._pool = (path, name), pool
         with pool.opened(self._part) as buffer:
-            self.shape, self.dtype, self._chunks = buffer.shape, buffer.dtype, buffer.chunks
+            self.shape, self.dtype = buffer.shape, buffer.dtype
+            self._chunks, self._decoded_chunks = buffer.chunks, buffer.decoded_chunks
 
     @property
     def filename(self) -> str:
@@ -101,6 +102,11 @@ class PartBuffer(Buffer):
     def chunks(self) -> tuple[int, ...] | None:
         """Chunk shape, None where the dataset is contiguous."""
         return self._chunks
+
+    @property
+    def decoded_chunks(self) -> tuple[int, ...] | None:
+        """Chunk shape where whole chunks are read, None where values are read from where they lie."""
+        return self._decoded_chunks
 
     def read_into(self, axes: Sequence[KeptAxis], out: Array, in_threads: bool = True) -> None:
         """Read what `axes` select into `out`."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ecogpipe.datasource.array import ArraySource
 from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.mapped import MappedSource
+from ecogpipe.datasource.plain import create_plain, plain_chunks
 from ecogpipe.datasource.scratch import scratch_path
 from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.errors import MemoryBlowOutError, OutputError, SettingsError, nearest
@@ -84,7 +85,9 @@ def mirror(
         return _in_memory(arrays, layout_of, writeable)
     path = _new_path(filename)
     with h5py.File(path, "w") as file:
-        _run(tasks, {name: HDF5Buffer(file.create_dataset(name, shape, dtype)) for name, shape in shapes.items()})
+        chunks = {name: plain_chunks(shape, dtype.itemsize) for name, shape in shapes.items()}
+        made = {name: create_plain(file, name, shape, dtype, chunks[name]) for name, shape in shapes.items()}
+        _run(tasks, {name: HDF5Buffer(dataset) for name, dataset in made.items()})
     return MappedSource(
         HDF5Buffer.open(path, canonical.DATA, writeable, temporary=not filename),
         layout_of.electrode_channels,

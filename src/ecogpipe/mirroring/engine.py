@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.datasource.contiguous import ContiguousWriter
 from ecogpipe.datasource.filtering import StreamedFilter
+from ecogpipe.datasource.plain import PlainWriter
 from ecogpipe.datasource.slicing import as_run
 from ecogpipe.electrodes.channels import BncKind, ChannelTable
 from ecogpipe.errors import FilterError
@@ -68,7 +68,7 @@ class MirrorEngine:
         settings: MirrorSettings,
         written: Callable[[], None],
     ) -> None:
-        self._data, self._bnc = (ContiguousWriter(dataset) for dataset in signals_of(file))
+        self._data, self._bnc = (PlainWriter(dataset) for dataset in signals_of(file))
         self._recording, self._table, self._ratio = recording, table, ratio
         self._active, self._settings, self._written = active, settings, written
         self._new_rate = recording.acquisition.rate / ratio

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.datasource.contiguous import create_in_one_piece
+from ecogpipe.datasource.plain import create_plain, plain_chunks
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable
 from ecogpipe.errors import FormatError
@@ -27,6 +27,7 @@ Ints: TypeAlias = npt.NDArray[np.int64]
 
 _ROW_SHA256, _SHA256 = "row_sha256", "sha256"
 _NON_FINITE = "non_finite"
+_DTYPE = np.dtype("f4")
 _SLOTS, _ROW_UNITS = "slots", "row_units"
 
 
@@ -138,8 +139,9 @@ def create_mirror(
     canonical.write_texts(file, _ROW_UNITS, np.where(table.role == ELECTRODE, "uV", "V").tolist())
     canonical.write_segments(file, [_at_new_rate(segment, acquisition.rate, ratio) for segment in recording.segments])
     lines = [row for rows in table.bnc_channels.values() for row in rows]
-    create_in_one_piece(file, canonical.DATA, (len(table), n_samples), "f4")
-    create_in_one_piece(file, canonical.BNC, (len(lines), n_samples), "f4")
+    for name, n_rows in ((canonical.DATA, len(table)), (canonical.BNC, len(lines))):
+        shape = n_rows, n_samples
+        create_plain(file, name, shape, _DTYPE, plain_chunks(shape, _DTYPE.itemsize))
     file[canonical.BNC_CHANNELS] = np.array(lines, dtype=np.intp)
     canonical.write_texts(file, canonical.BNC_KINDS, table.bnc_kind[lines].tolist())
 

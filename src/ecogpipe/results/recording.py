@@ -137,7 +137,7 @@ class RawRecording:
         """Return the samples of each part, and those of its chunks."""
         buffer, time_axis = self.source.data_buffer, 0 if self.source.transposed else 1
         parts = buffer.buffers if isinstance(buffer, BufferBinder) else [buffer]
-        return [(part.shape[time_axis], part.chunks[time_axis] if part.chunks else 1) for part in parts]
+        return [(part.shape[time_axis], part.decoded_chunks[time_axis] if part.decoded_chunks else 1) for part in parts]
 
     def close(self) -> None:
         """Close the files."""
