@@ -1,6 +1,7 @@
 # demo     make a small study with a known truth and run the workflow on it
 # test     run the tests
 # browser  open the pages in headless Chromium (with the package chromium)
+# field    check NWB files, and what other programs of the field make of results, by those programs
 # slurm    run the demo through a SLURM cluster of one node (root, with the packages slurm-wlm and munge)
 # lint     check style, types and workflow
 # bench    measure speed and memory
@@ -10,7 +11,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := demo
-.PHONY: demo test browser slurm lint bench clean
+.PHONY: demo test browser field slurm lint bench clean
 
 BIN := .venv/bin
 SUITS = import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -26,6 +27,9 @@ test: .venv/installed-dev
 
 browser: .venv/installed-dev .venv/installed-browser
 	ECOGPIPE_BROWSER_TESTS=required $(BIN)/pytest tests/browser
+
+field: .venv/installed-dev .venv/installed-field
+	ECOGPIPE_FIELD_TESTS=required $(BIN)/pytest tests/field
 
 slurm: .venv/installed-dev .venv/installed-slurm
 	ECOGPIPE_SLURM_TESTS=required $(BIN)/pytest tests/slurm

@@ -20,6 +20,7 @@ LAYERS = (
     {"datasource"},
     {"formats", "results", "synthetic"},
     {"study", "mirroring", "figures"},
+    {"exchange"},
     {"steps"},
     {"checks", "loader", "review"},
     {"cli"},

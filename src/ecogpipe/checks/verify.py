@@ -77,6 +77,9 @@ def verify_recording(folder: Path, mirrors: Sequence[str]) -> Iterator[Finding]:
         yield from _older(output.path)
         if output.step not in ("ingest", "qc"):
             yield from _checked_identity(output.path)
+    if RecordingFiles(folder).nwb.exists():
+        yield from _checked(RecordingFiles(folder).nwb, _check_inputs_of)
+        yield from _older(RecordingFiles(folder).nwb)
     for old in filter(Path.exists, map(RecordingFiles(folder).old_page, mirrors)):
         yield Finding(
             old, "is of an older version, and may be removed: the .html beside it took its place", is_fault=False

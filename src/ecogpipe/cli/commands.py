@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecogpipe.errors import SettingsError
+from ecogpipe.errors import SettingsError, nearest
 from ecogpipe.storage.strict_yaml import load_value
 from ecogpipe.study.config import read_config
 from ecogpipe.study.recordings import Recording, read_recordings
@@ -53,6 +53,24 @@ def read_study(folder: Path, arguments: argparse.Namespace | None = None) -> Stu
     files, changes = ((), {}) if arguments is None else (arguments.configfile, _changes(arguments.config))
     config = read_config(folder, files, changes)
     return Study(folder, config, read_recordings(folder / config["recordings"], folder))
+
+
+def find_recording(recordings: Sequence[Recording], name: str) -> Recording:
+    """Return the recording of this name, given in full or by its last part.
+
+    Raises
+    ------
+    SettingsError
+        If there is none, or several.
+    """
+    found = [recording for recording in recordings if name in (recording.recording, recording.full_name)]
+    if len(found) == 1:
+        return found[0]
+    full_names = [recording.full_name for recording in found or recordings]
+    if found:
+        raise SettingsError(f"Several recordings are called {name!r}; write one of {', '.join(full_names)}.")
+    known = [*full_names, *(recording.recording for recording in recordings)]
+    raise SettingsError(f"There is no recording {name!r} in the study. {nearest(name, known)}")
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

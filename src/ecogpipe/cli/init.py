@@ -7,8 +7,10 @@ from pathlib import Path
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import SettingsError
 from ecogpipe.storage.atomic import whole_file
+from ecogpipe.storage.tsv import read_tsv
 from ecogpipe.study.config import config_folder
 from ecogpipe.study.draft import Draft, draft_recordings
+from ecogpipe.study.nwb_metadata import SESSIONS, SUBJECTS, blank_sessions, blank_subjects
 from ecogpipe.study.recordings import BLANK, COLUMNS
 
 
@@ -38,8 +40,16 @@ def _init(study: Path, raw: Path | None) -> int:
     for name in ("config.yaml", "README.md"):
         _write_new(config / name, (config_folder() / name).read_text(encoding="utf-8"))
     _write_new(table, _table_text(drafts))
+    sessions = _sessions(table)
+    _write_new(study / SUBJECTS, blank_subjects(sessions))
+    _write_new(study / SESSIONS, blank_sessions(sessions))
     print(f"\n{_next_step(drafts, table)}\nThen: ecogpipe run --directory {study} --dry-run")
     return 0
+
+
+def _sessions(table: Path) -> list[tuple[str, str]]:
+    """Return subject and session of each row of a table, which may still hold blanks."""
+    return [(row["subject"], row["session"]) for row in read_tsv(table).rows]
 
 
 def _write_new(path: Path, text: str) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ecogpipe.cli.commands import add_config_arguments, print_columns, print_grid, read_study
-from ecogpipe.errors import MaskError, SettingsError, nearest
+from ecogpipe.cli.commands import add_config_arguments, find_recording, print_columns, print_grid, read_study
+from ecogpipe.errors import MaskError
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.identity import check_same_signal
 from ecogpipe.results.mask import MANUAL, MaskTable, read_mask
@@ -53,7 +53,7 @@ def _decision(word: str, text: str) -> tuple[str, str]:
 def _execute(arguments: argparse.Namespace) -> int:
     study: Path = arguments.directory
     recordings = read_study(study, arguments).recordings
-    recording = _find(recordings, arguments.recording)
+    recording = find_recording(recordings, arguments.recording)
     results = RecordingFiles(study / "results" / recording.full_name)
     if not arguments.decisions:
         _show(recording.full_name, results)
@@ -72,17 +72,6 @@ def _execute(arguments: argparse.Namespace) -> int:
     print(f"{manual}: added, to be used by the next `ecogpipe run`:")
     print_columns([tuple(row.values()) for row in rows])
     return 0
-
-
-def _find(recordings: list[Recording], name: str) -> Recording:
-    found = [recording for recording in recordings if name in (recording.recording, recording.full_name)]
-    if len(found) == 1:
-        return found[0]
-    full_names = [recording.full_name for recording in found or recordings]
-    if found:
-        raise SettingsError(f"Several recordings are called {name!r}; write one of {', '.join(full_names)}.")
-    known = [*full_names, *(recording.recording for recording in recordings)]
-    raise SettingsError(f"There is no recording {name!r} in the study. {nearest(name, known)}")
 
 
 def _session(recording: Recording) -> tuple[str, str]:

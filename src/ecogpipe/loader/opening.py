@@ -9,7 +9,9 @@ import numpy.typing as npt
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.electrodes.channels import ChannelTable
 from ecogpipe.errors import FormatError
+from ecogpipe.formats.nwb import is_nwb
 from ecogpipe.loader.dataset import Dataset
+from ecogpipe.loader.opening_nwb import open_nwb
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.events import EventsTable, read_events
 from ecogpipe.results.identity import check_same_signal
@@ -21,14 +23,17 @@ from ecogpipe.storage import canonical
 from ecogpipe.storage.hdf5_files import open_hdf5
 
 
-def open_recording(path: str | Path) -> Dataset:
-    """Open a recording (raw.h5) or a mirror of one, with the map, the mask and the triggers that belong to it.
+def open_recording(path: str | Path, series: str | None = None) -> Dataset:
+    """Open a recording (raw.h5), a mirror of one, or an NWB file, with the map, the mask and the triggers of it.
 
     Parameters
     ----------
     path
         A file that `ingest` or `mirror_recording` wrote. A recording needs its channels.tsv beside it; a mirror
-        carries its map and mask. Where mask.tsv and events.tsv stand beside the file, they are read.
+        carries its map and mask. Where mask.tsv and events.tsv stand beside the file, they are read. Or an NWB file, of
+        ecogpipe or others, which is read by itself: electrodes that make a grid are its sites.
+    series
+        Of an NWB file: name, or path in the file, of the ElectricalSeries; needed where there are several.
 
     Raises
     ------
@@ -43,6 +48,8 @@ def open_recording(path: str | Path) -> Dataset:
     """
     path = Path(path)
     with open_hdf5(path) as file:
+        if is_nwb(file):
+            return open_nwb(path, series)
         canonical.check_canonical(file)
         check_same_signal(path, *_tables_beside(path))
         opens_mirror = is_mirror(file)

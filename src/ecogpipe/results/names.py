@@ -71,10 +71,18 @@ STEPS = (
 )
 """The steps of a recording in their order. A mirror reads the mask too, where its settings use it."""
 
+EXPORT = Step(
+    "export_nwb",
+    1,
+    ("ingest", "map_channels", "mask_channels", "extract_events", "mirror"),
+    "{recording}.nwb",
+)
+"""A step that is taken only where the config asks for it."""
+
 STUDY_REVISIONS = {"report": 7, "run_config": 1, "missing_files": 1}
 """Revisions of the steps that write a file for the whole study."""
 
-_OF_NAME = {step.name: step for step in STEPS}
+_OF_NAME = {step.name: step for step in (*STEPS, EXPORT)}
 
 
 @dataclass(frozen=True)
@@ -135,6 +143,11 @@ class RecordingFiles:
     def page(self, mirror: str) -> Path:
         """Return the quality page of a mirror, of the step qc."""
         return self.folder / _OF_NAME["qc"].file_of(self.folder.name, mirror)
+
+    @property
+    def nwb(self) -> Path:
+        """The recording as an NWB file, of the step export_nwb."""
+        return self.folder / EXPORT.file_of(self.folder.name)
 
     def old_page(self, mirror: str) -> Path:
         """Return the picture that was the quality page of a mirror up to `OLD_PAGE_REVISION` of qc."""

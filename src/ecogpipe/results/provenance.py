@@ -77,7 +77,7 @@ def read_provenance(output: Path) -> dict[str, Any]:
     FormatError
         If the file cannot be read, or does not say what made it.
     """
-    readers = {".h5": _of_hdf5, ".tsv": _of_table, ".json": _of_numbers, ".html": _of_html}
+    readers = {".h5": _of_hdf5, ".tsv": _of_table, ".json": _of_numbers, ".html": _of_html, ".nwb": _of_nwb}
     try:
         return readers[output.suffix](output)
     except (KeyError, OSError, ValueError, SyntaxError) as error:
@@ -122,6 +122,12 @@ def _of_html(path: Path) -> dict[str, Any]:
         raise KeyError(_KEY)
     made_by: dict[str, Any] = json.loads(found[1])
     return made_by
+
+
+def _of_nwb(path: Path) -> dict[str, Any]:
+    with open_hdf5(path) as file:
+        made_by: dict[str, Any] = json.loads(file["general/notes"].asstr()[()])
+        return made_by
 
 
 def _describe_input(path: Path, relative_to: Path) -> dict[str, Any]:

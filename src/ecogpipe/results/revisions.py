@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ecogpipe.results.names import STEPS, STUDY_REVISIONS
+from ecogpipe.results.names import EXPORT, STEPS, STUDY_REVISIONS
 
-REVISIONS: Mapping[str, int] = {step.name: step.revision for step in STEPS} | STUDY_REVISIONS
+REVISIONS: Mapping[str, int] = {step.name: step.revision for step in (*STEPS, EXPORT)} | STUDY_REVISIONS
 """The revision of each step, by its name."""
 
 _IDENTITY = "results say of which recording they are"

@@ -33,6 +33,7 @@ _PROGRAM = {
     "scan": 183 * MB,
     "mirror": 181 * MB,
     "qc": 168 * MB,
+    "export_nwb": 245 * MB,
     "report": 100 * MB,
 }
 """The interpreter and the libraries that each step imports, and what a step holds whatever the recording is."""
@@ -67,12 +68,15 @@ _ROW_COPIES_BYTES = 100_000
 _MOST_PAGE_BYTES, _PAGE_SHARE = 150 * MB, 0.25
 """Of the numbers of a quality page and the blocks that they are taken of: at most, and of the signals."""
 
+_MOST_NWB_BYTES = 110 * MB
+"""Of an NWB file: blocks that are read, and the chunks that are made of them."""
+
 _RUNNER = 300 * MB
 """The Snakemake that a cluster starts in each job, and the one that starts it."""
 
 _USUAL_RATIO = 5
 
-_SECONDS_PER_VALUE = {"ingest": 2e-8, "scan": 2e-8, "extract_events": 1e-8, "mirror": 4e-8}
+_SECONDS_PER_VALUE = {"ingest": 2e-8, "scan": 2e-8, "extract_events": 1e-8, "mirror": 4e-8, "export_nwb": 4e-8}
 """For a sample of a channel; other steps do not read them all."""
 
 _START_SECONDS = {"qc": 8.0, "report": 8.0}
@@ -226,6 +230,8 @@ def _held_bytes(step: str, facts: Facts) -> int:
         return round(min(_MOST_WINDOWS_BYTES, 20 * MB + 0.85 * facts.signal_bytes))
     if step == "qc":
         return round(min(_MOST_PAGE_BYTES, _PAGE_SHARE * facts.signal_bytes))
+    if step == "export_nwb":
+        return round(min(_MOST_NWB_BYTES, facts.signal_bytes))
     return 0
 
 
@@ -312,6 +318,8 @@ def room_bytes(step: str, facts: Facts) -> int:
         return facts.signal_bytes // 4
     if step == "mirror":
         return sizes["mirror "] + scratch_bytes(facts, at_full_rate)
+    if step == "export_nwb":
+        return 2 * sizes["mirror "]
     return sizes["qc "] if step == "qc" else sizes[step]
 
 
