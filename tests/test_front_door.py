@@ -31,7 +31,7 @@ def leaves(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict
     """Yield the dotted path and the schema of every setting that is not a mapping of others."""
     for key, value in schema["properties"].items():
         path = f"{prefix}{key}"
-        if key == "mirrors":
+        if path == "mirrors":
             yield from leaves(load_schema("config")["$defs"]["mirror"], "mirrors.<name>.")
         elif "properties" in value:
             yield from leaves(value, f"{path}.")
@@ -104,10 +104,16 @@ class TestCommands:
         named = set(re.findall(r"\bmake (\w+)", (ROOT / "README.md").read_text()))
         assert {"demo", "test"} <= named <= targets
 
-    def test_ci_runs_the_tests_the_lint_the_browser_and_the_cluster(self) -> None:
+    def test_ci_runs_the_tests_the_lint_the_browser_the_field_and_the_cluster(self) -> None:
         script = ROOT / ".ci" / "run"
         assert script.stat().st_mode & 0o100
-        assert re.findall(r"^make (\w+)$", script.read_text(), re.MULTILINE) == ["test", "lint", "browser", "slurm"]
+        assert re.findall(r"^make (\w+)$", script.read_text(), re.MULTILINE) == [
+            "test",
+            "lint",
+            "browser",
+            "field",
+            "slurm",
+        ]
 
     @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
     def test_make_says_so_where_there_is_no_suitable_python(self, tmp_path: Path) -> None:

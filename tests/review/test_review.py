@@ -89,10 +89,9 @@ def ask(server: ReviewServer | Address, method: str, path: str, body: Any = None
     for name, value in sent.items():
         if value is not None:
             connection.putheader(name, value)
-    connection.endheaders(text if method == "POST" else None)
-    answer = Answer(connection.getresponse())
-    connection.close()
-    return answer
+    with contextlib.closing(connection):
+        connection.endheaders(text if method == "POST" else None)
+        return Answer(connection.getresponse())
 
 
 def version_of_page(server: ReviewServer | Address) -> str:

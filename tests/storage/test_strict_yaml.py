@@ -12,7 +12,7 @@ from ecogpipe.storage.strict_yaml import load_yaml, read_yaml
 from ecogpipe.study.config import config_folder, read_config
 
 CONFIG = (config_folder() / "config.yaml").read_text()
-MIRROR = CONFIG[CONFIG.index("  Fs1000:") :]
+MIRROR = CONFIG[CONFIG.index("  Fs1000:") : CONFIG.index("\n# NWB files")]
 
 
 def study_of(folder: Path, config: str | bytes) -> Path:

@@ -134,7 +134,7 @@ def test_every_key_of_the_config_is_needed_unless_the_schema_has_a_default(confi
                 yield from paths(value, (*prefix, key))
 
     for *parents, last in paths(config):
-        if (*parents, last) in {("mirrors", "Fs1000"), *optional}:
+        if (*parents, last) in {("mirrors", "Fs1000"), ("nwb",), *optional}:
             continue
         without = copy.deepcopy(config)
         mapping = without

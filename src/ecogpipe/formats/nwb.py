@@ -1,6 +1,7 @@
 """NWB files of anybody: which ElectricalSeries they hold, in which numbers, of which electrodes. Read by h5py alone."""
 
 import json
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -47,6 +48,8 @@ class NwbSignals:
         Row of the electrodes table of each channel.
     columns : dict
         The electrodes table: values by name of the column.
+    stretches : tuple of (int, int, float)
+        First sample, the one after the last, and the starting time in seconds, of each dataset.
     said : dict
         What `ecogpipe` wrote into the comments; empty in files of others.
     """
@@ -60,6 +63,7 @@ class NwbSignals:
     offset: float
     start_time: str
     rows: npt.NDArray[np.intp]
+    stretches: tuple[tuple[int, int, float], ...]
     columns: dict[str, npt.NDArray[Any]] = field(repr=False)
     said: dict[str, Any] = field(repr=False)
 
@@ -147,6 +151,7 @@ def read_nwb_signals(path: Path, series: str | None = None) -> NwbSignals:
             offset=offset,
             start_time=str(file["session_start_time"].asstr()[()]) if "session_start_time" in file else "",
             rows=rows,
+            stretches=tuple(_stretches([file[name] for name in names])),
             columns={name: _values(table[name]) for name in table if _is_plain_column(table[name], len(table["id"]))},
             said=said,
         )
@@ -183,6 +188,13 @@ def _chosen(path: Path, names: list[str], wanted: str | None, file: h5py.File) -
         listed = f"{len(stretches)} ElectricalSeries ({', '.join(stretches)})"
         raise FormatError(f"{path}: holds {listed}; name the one to read, as series=.")
     return next(iter(stretches.values()))
+
+
+def _stretches(series: list[h5py.Group]) -> Iterator[tuple[int, int, float]]:
+    first = 0
+    for each in series:
+        yield first, first + len(each["data"]), _starting_time(each)
+        first += len(each["data"])
 
 
 def _starting_time(series: h5py.Group) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,29 @@ import numpy.typing as npt
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.electrodes.channel_map import ChannelMap
+from ecogpipe.loader.optional import needs
 from ecogpipe.results.events import EventsTable
 from ecogpipe.signal.rates import seconds_of
 
+if TYPE_CHECKING:
+    import xarray
+
+    from ecogpipe.loader.mne_raw import RawEcogpipe
+    from ecogpipe.loader.spikeinterface_recording import EcogpipeRecording
+
 Edges = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Samples [first, stop) without a gap among them, and the seconds from the first sample of the recording to theirs.
+
+    `seconds` is None after a gap of unknown length.
+    """
+
+    first: int
+    stop: int
+    seconds: float | None
 
 
 @dataclass
@@ -50,6 +69,15 @@ class Dataset:
         The site of each electrode channel, masked or not.
     find_events : callable
         Reads or finds the edges of the digital lines, when they are first asked for.
+    start_time : str
+        Of the first sample, ISO 8601 with zone; '' where not known.
+    stretches : tuple of Stretch
+        The samples between gaps, in order; a recording without gaps has one.
+    sample_delays : ndarray of float64 or None
+        Seconds by which the multiplexer samples each electrode channel after the first one of its frame, 0 where that
+        was corrected; None where not known.
+    series : str or None
+        Of an NWB file: the series that was named to open it.
     """
 
     path: Path
@@ -63,6 +91,10 @@ class Dataset:
     trigger: int | None
     full_map: ChannelMap = field(repr=False)
     find_events: Callable[[], EventsTable] = field(repr=False)
+    start_time: str = ""
+    stretches: tuple[Stretch, ...] = field(default=(), repr=False)
+    sample_delays: npt.NDArray[np.float64] | None = field(default=None, repr=False)
+    series: str | None = None
 
     def __post_init__(self) -> None:
         self.chan_map = self.full_map
@@ -119,6 +151,83 @@ class Dataset:
         """
         self.data.set_channel_mask(mask)
         self.chan_map = self.full_map.subset(self.data.binary_channel_mask)
+
+    def to_spikeinterface(self) -> "EcogpipeRecording":
+        """Return the active channels as a recording of SpikeInterface, which reads samples when they are asked for.
+
+        Microvolts; a segment for each stretch without a gap; the probe where the pitch is known; properties ``is_bad``,
+        ``bad_reason`` and ``inter_sample_shift``. It can be pickled, saved in several processes, and dumped to JSON.
+
+        Raises
+        ------
+        EcogpipeError
+            If SpikeInterface is not installed.
+        """
+        with needs("spikeinterface"):
+            from ecogpipe.loader.spikeinterface_recording import EcogpipeRecording
+        return EcogpipeRecording(str(self.path.absolute()), self.series, self._active_positions())
+
+    def to_mne(self, *, bnc: bool = True) -> "RawEcogpipe":
+        """Return the active channels as a raw object of MNE, in volts, which reads samples when they are asked for.
+
+        Channels are of the type ``ecog``, and in ``info["bads"]`` where the mask drops them; sites are the montage,
+        where the pitch is known; trigger edges and gaps are annotations.
+
+        Parameters
+        ----------
+        bnc
+            Whether the first row copy of each BNC line is a channel too, of the type ``misc``.
+
+        Raises
+        ------
+        EcogpipeError
+            If MNE is not installed.
+        """
+        with needs("mne"):
+            from ecogpipe.loader.mne_raw import RawEcogpipe
+        return RawEcogpipe(self, bnc=bnc)
+
+    def to_xarray(self) -> "xarray.DataArray":
+        """Return the active channels as a DataArray of xarray, backed by dask, in microvolts.
+
+        Dimensions are channel and time (seconds); coordinates row, column and good. ``unstack`` makes a grid of it:
+        ``array.set_index(channel=["row", "column"]).unstack("channel")``.
+
+        Raises
+        ------
+        EcogpipeError
+            If xarray or dask is not installed.
+        """
+        with needs("xarray", "dask"):
+            from ecogpipe.loader.xarray_array import to_xarray
+        return to_xarray(self)
+
+    @property
+    def site_names(self) -> list[str]:
+        """The site of each active channel as "row,column", by which other programs name the channel."""
+        rows, columns = self.chan_map.to_mat()
+        return [f"{row},{column}" for row, column in zip(rows.tolist(), columns.tolist(), strict=True)]
+
+    @property
+    def active_mask(self) -> npt.NDArray[np.bool_]:
+        """The stored mask of the active channels, True where a channel is kept."""
+        return self.channel_mask[self.data.binary_channel_mask]
+
+    @property
+    def active_reasons(self) -> list[str]:
+        """Why each active channel is masked; '' where it is not, or where reasons are not known."""
+        reasons = self.mask_reasons or ("",) * len(self.channel_mask)
+        return [reasons[position] for position in np.flatnonzero(self.data.binary_channel_mask)]
+
+    @property
+    def active_delays(self) -> npt.NDArray[np.float64] | None:
+        """The `sample_delays` of the active channels."""
+        return None if self.sample_delays is None else self.sample_delays[self.data.binary_channel_mask]
+
+    def _active_positions(self) -> list[int] | None:
+        """Return the positions of the active channels among the electrode channels; None where all are."""
+        active = self.data.binary_channel_mask
+        return None if active.all() else np.flatnonzero(active).tolist()
 
     def close(self) -> None:
         """Close the files; temporary ones are removed."""

@@ -1,6 +1,8 @@
 """Opening a recording, or a mirror of one, with the tables that stand beside it."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +12,17 @@ from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.electrodes.channels import ChannelTable
 from ecogpipe.errors import FormatError
 from ecogpipe.formats.nwb import is_nwb
-from ecogpipe.loader.dataset import Dataset
+from ecogpipe.loader.dataset import Dataset, Stretch
 from ecogpipe.loader.opening_nwb import open_nwb
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.events import EventsTable, read_events
 from ecogpipe.results.identity import check_same_signal
 from ecogpipe.results.mask import read_mask
-from ecogpipe.results.mirror import is_mirror, read_mirror
+from ecogpipe.results.mirror import Mirror, is_mirror, read_mirror
 from ecogpipe.results.names import CHANNELS, EVENTS, MASK
 from ecogpipe.results.recording import offset_and_scale, open_raw, units_per
 from ecogpipe.storage import canonical
+from ecogpipe.storage.canonical import Segment
 from ecogpipe.storage.hdf5_files import open_hdf5
 
 
@@ -72,7 +75,18 @@ def _open_mirror(path: Path) -> Dataset:
         trigger=_first_digital(columns, mirror.bnc_kinds),
         full_map=mirror.chan_map,
         find_events=_events_beside(path),
+        start_time=mirror.acquisition.start_time,
+        stretches=stretches_of(mirror.segments),
+        sample_delays=_delays(path, mirror),
     )
+
+
+def _delays(path: Path, mirror: Mirror) -> npt.NDArray[np.float64]:
+    """Return the seconds by which each electrode is sampled after the first of its frame; 0 if that was corrected."""
+    if mirror.settings.get("correct_skew", False):
+        return np.zeros(len(mirror.electrode_channels))
+    slots = mirror.electrode_channels % mirror.acquisition.n_rows
+    return delays_of(slots, mirror.acquisition.n_rows, mirror.acquisition.rate * mirror.ratio)
 
 
 def _open_raw(path: Path) -> Dataset:
@@ -81,7 +95,7 @@ def _open_raw(path: Path) -> Dataset:
     columns = tuple(int(table.daq_column[row]) for row in rows)
     electrodes = [int(channel) for channel in table.electrode_channels]
     with open_raw(path) as recording:
-        acquisition = recording.acquisition
+        acquisition, segments = recording.acquisition, recording.segments
     mask, reasons = _mask_beside(path, np.ones(len(electrodes), dtype=bool))
 
     def source(channels: list[int], units_per_value: float) -> MappedSource:
@@ -100,7 +114,30 @@ def _open_raw(path: Path) -> Dataset:
         trigger=_first_digital(columns, [table.bnc_kinds[column] for column in columns]),
         full_map=table.chan_map,
         find_events=_events_beside(path),
+        start_time=acquisition.start_time,
+        stretches=stretches_of(segments),
+        sample_delays=delays_of(table.daq_row[table.electrode_channels], acquisition.n_rows, acquisition.rate),
     )
+
+
+def stretches_of(segments: Sequence[Segment]) -> tuple[Stretch, ...]:
+    """Return the stretches of a recording between its gaps."""
+    starts = {segment.first_sample: segment.start_time for segment in segments}
+    ranges = canonical.gap_free_ranges(segments)
+    begun = starts[ranges[0][0]]
+    return tuple(Stretch(first, stop, _seconds_between(begun, starts[first], first)) for first, stop in ranges)
+
+
+def _seconds_between(begun: str, later: str, first: int) -> float | None:
+    if not first:
+        return 0.0
+    known = begun and later
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(begun)).total_seconds() if known else None
+
+
+def delays_of(slots: npt.NDArray[np.intp], n_rows: int, rate: Fraction) -> npt.NDArray[np.float64]:
+    """Return the seconds by which row slots are sampled after the first one of a frame."""
+    return np.asarray(slots / (n_rows * float(rate)), dtype=np.float64)
 
 
 def _tables_beside(path: Path) -> list[Path]:

@@ -1,6 +1,7 @@
 """Opening an NWB file: of ecogpipe with all that a mirror has, of others with what they say."""
 
 from collections.abc import Callable
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.exchange.nwb_content import BNC, PROCESSING
 from ecogpipe.formats.nwb import NwbSignals, read_nwb_signals
-from ecogpipe.loader.dataset import Dataset
+from ecogpipe.loader.dataset import Dataset, Stretch
 from ecogpipe.results.events import FALLING, RISING, EventsTable
 from ecogpipe.storage.canonical import MICROVOLTS_PER
 from ecogpipe.storage.hdf5_files import open_hdf5
@@ -54,7 +55,19 @@ def open_nwb(path: Path, series: str | None = None) -> Dataset:
         trigger=next((column for column, kind in zip(columns, kinds, strict=True) if kind != "analog"), None),
         full_map=ChannelMap((places[:, 0] * grid[1] + places[:, 1]).tolist(), grid, pitch=pitch),
         find_events=_events(signals),
+        start_time=signals.start_time,
+        stretches=tuple(starmap(Stretch, signals.stretches)),
+        sample_delays=_delays(signals),
+        series=series,
     )
+
+
+def _delays(signals: NwbSignals) -> npt.NDArray[np.float64] | None:
+    """Return what our files say of the multiplexer; 0 where the series was corrected for it, None of others."""
+    delays = signals.column("sample_delay") if signals.said else None
+    if delays is None:
+        return None
+    return np.zeros(len(delays)) if signals.said.get("settings", {}).get("correct_skew") else delays
 
 
 def _joined(path: Path, datasets: tuple[str, ...]) -> HDF5Buffer | BufferBinder:
