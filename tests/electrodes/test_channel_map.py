@@ -228,6 +228,12 @@ class TestToProbe:
         [read] = read_probeinterface(tmp_path / "probe.json").probes
         np.testing.assert_allclose(read.contact_positions[1], [0, 500])
 
+    @pytest.mark.parametrize(("sites", "geometry"), [([3, 0, 4], (2, 3)), ([0], (1, 1)), (range(7), (7, 1))])
+    def test_it_passes_the_schema_of_probeinterface(self, sites: list[int], geometry: tuple[int, int]) -> None:
+        from probeinterface.testing import validate_probe_dict
+
+        validate_probe_dict(ChannelMap(sites, geometry, pitch=0.4).to_probe().to_dict(array_as_list=True))
+
     def test_a_place_that_is_not_known_is_no_place(self) -> None:
         with pytest.raises(WiringError, match="pitch of this map is not known"):
             ChannelMap([0], (1, 1), pitch=None).to_probe()

@@ -258,7 +258,7 @@ class ChannelMap(Sequence[int]):
         -------
         probeinterface.Probe
             One contact per channel, at (column * dx, row * dy) micrometres; its id is "row,column". The circles that
-            stand for contacts are a quarter of the pitch wide and mean nothing.
+            stand for contacts are a quarter of the pitch wide and mean nothing, nor does the outline around them.
 
         Raises
         ------
@@ -283,6 +283,10 @@ class ChannelMap(Sequence[int]):
         probe = Probe(ndim=2, si_units="um")
         places = np.stack([columns * dx, rows * dy], axis=1)
         probe.set_contacts(places, shapes="circle", shape_params={"radius": min(dx, dy) / 8})
+        probe.create_auto_shape("rect", margin=min(dx, dy) / 2)
+        # Of every probe the schema of probeinterface wants both.
+        n_rows, n_columns = self.geometry
+        probe.annotate(model_name=f"active array of {n_rows} x {n_columns} sites", manufacturer="not known")
         probe.set_contact_ids([f"{row},{column}" for row, column in zip(rows, columns, strict=True)])
         probe.set_device_channel_indices(device_channels)
         return probe

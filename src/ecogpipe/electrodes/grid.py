@@ -6,10 +6,17 @@ from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ecogpipe.errors import WiringError
 
 Pitch = tuple[float, float]
 """Distance between neighbouring sites in mm: (dy between rows, dx between columns)."""
+
+
+_GRID_TOLERANCE = 1e-3
+"""Of the distance between sites, by which a position may lie off the grid."""
 
 
 def check_geometry(geometry: Iterable[Any]) -> tuple[int, int]:
@@ -50,3 +57,24 @@ def as_index(value: Any, meaning: str) -> int:
 
 def _as_tuple(values: Any) -> tuple[Any, ...]:
     return tuple(values) if isinstance(values, Iterable) and not isinstance(values, str | bytes) else ()
+
+
+def places_on_axis(positions: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], float] | None:
+    """Return the place of each position on an axis of equal steps, and the step; None where they make none.
+
+    Examples
+    --------
+    >>> places, step = places_on_axis(np.array([400.0, 0.0, 200.0]))
+    >>> places.tolist(), step
+    ([2, 0, 1], 200.0)
+    """
+    if positions.dtype.kind not in "iuf" or not np.isfinite(positions).all():
+        return None
+    distinct = np.unique(positions)
+    if len(distinct) == 1:
+        return np.zeros(len(positions), dtype=np.intp), 0.0
+    step = float(np.diff(distinct).min())
+    places = (positions - distinct[0]) / step
+    if np.abs(places - np.rint(places)).max() > _GRID_TOLERANCE * max(1, len(distinct)):
+        return None
+    return np.rint(places).astype(np.intp), step

@@ -12,14 +12,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from ecogpipe.electrodes.grid import places_on_axis
 from ecogpipe.errors import FormatError, nearest
 from ecogpipe.storage.hdf5_files import open_hdf5
 
 _KIND = "neurodata_type"
 _ELECTRODES = "general/extracellular_ephys/electrodes"
-_GRID_TOLERANCE = 1e-3
-"""Of the distance between sites, by which a position may lie off the grid."""
-
 _MOST_GRID_SITES = 20
 """Places of a grid to an electrode: more are no grid of an array."""
 
@@ -91,7 +89,7 @@ class NwbSignals:
     def _sites_of_others(self) -> tuple[npt.NDArray[np.intp], tuple[int, int], tuple[float, float] | None]:
         rows, columns = self.column("row"), self.column("column")
         x, y = self.column("rel_x"), self.column("rel_y")
-        along_x, along_y = (None if values is None else _places(values) for values in (x, y))
+        along_x, along_y = (None if values is None else places_on_axis(values) for values in (x, y))
         pitch = None if along_x is None or along_y is None else (along_y[1] / 1000, along_x[1] / 1000)
         if rows is not None and columns is not None and rows.dtype.kind in "iu" and columns.dtype.kind in "iu":
             places = np.stack([rows, columns], axis=1).astype(np.intp)
@@ -264,17 +262,3 @@ def _values(column: h5py.Dataset) -> npt.NDArray[Any]:
     if h5py.check_string_dtype(column.dtype) is not None:
         return np.asarray(column.asstr()[()], dtype=object)
     return np.asarray(column[()])
-
-
-def _places(positions: npt.NDArray[Any]) -> tuple[npt.NDArray[np.intp], float] | None:
-    """Return the place of each position on an axis of equal steps, and the step; None where they make none."""
-    if positions.dtype.kind not in "iuf" or not np.isfinite(positions).all():
-        return None
-    distinct = np.unique(positions)
-    if len(distinct) == 1:
-        return np.zeros(len(positions), dtype=np.intp), 0.0
-    step = float(np.diff(distinct).min())
-    places = (positions - distinct[0]) / step
-    if np.abs(places - np.rint(places)).max() > _GRID_TOLERANCE * max(1, len(distinct)):
-        return None
-    return np.rint(places).astype(np.intp), step
