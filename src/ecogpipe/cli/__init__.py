@@ -18,6 +18,7 @@ _COMMANDS = {
     "report": "write the index of the study as one file that can be mailed",
     "mask": "show the mask of a recording, drop or keep sites",
     "nwb": "write NWB files for archives and other programs, or check what they would say",
+    "bids": "copy the NWB files of a study into a folder in the order of BIDS",
     "verify": "check that the results are what they claim, and hold the samples of the original files",
 }
 """In the order of the help. The module of each has add_arguments(parser), which sets the command's arguments, its
