@@ -27,8 +27,13 @@ from spikeinterface.extractors import read_nwb_recording  # noqa: E402
 import finished_study  # noqa: E402
 from ecogpipe import open_recording  # noqa: E402
 from ecogpipe.errors import FormatError  # noqa: E402
+from ecogpipe.formats.reading import read_header  # noqa: E402
+from ecogpipe.results.channels import read_channels  # noqa: E402
 from ecogpipe.runtime.params import override  # noqa: E402
 from ecogpipe.steps.export_nwb import export_nwb  # noqa: E402
+from ecogpipe.steps.ingest import ingest  # noqa: E402
+from ecogpipe.steps.map_channels import map_channels  # noqa: E402
+from ecogpipe.steps.mirror import mirror_recording  # noqa: E402
 from finished_study import Faults, finished_recording, interrupted_recording, write_raw  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
@@ -335,6 +340,34 @@ class TestFilesOfOthers:
         assert dataset.channel_mask.all()
         assert len(dataset.bnc) == 0
         assert len(dataset.pos_edge) == 0
+
+    def test_they_are_raw_files_of_a_study(self, tmp_path):
+        rng = np.random.default_rng(0)
+        counts = rng.integers(-3000, 3000, (4000, 6)).astype("i2")
+        path = self.write(tmp_path / "a.nwb", data=counts, conversion=2e-7, offset=1e-4)
+        header = read_header(path)
+        assert (header.kind, header.acquisition.n_columns, header.acquisition.start_time) == ("NWB", 6, START)
+        raw = ingest([path], tmp_path / "r" / "raw.h5")
+        folder = raw.parent
+        channels = map_channels(raw, folder / "channels.tsv", daq="passthru", headstage="", electrode="", bnc=())
+        table = read_channels(channels)
+        assert (table.grid, table.pitch_mm, table.gain) == ((2, 3), (0.3, 0.25), 1.0)
+        assert [*zip(table.site_row.tolist(), table.site_column.tolist(), strict=True)] == [
+            (1, 2), (1, 1), (1, 0), (0, 2), (0, 1), (0, 0),
+        ]  # fmt: skip
+        settings = finished_study.MIRROR | {"rate": 500, "bandpass": [None, None], "notches": []}
+        mirror = mirror_recording(raw, channels, None, folder / "r_m.h5", name="m", settings=settings)
+        assert np.allclose(open_recording(raw).data[:], counts.T * 0.2 + 100, rtol=1e-6)
+        assert open_recording(mirror).full_map == open_recording(path).full_map
+        assert open_recording(mirror).data.shape == (6, 2000)
+
+    def test_a_file_of_ours_is_a_raw_file_too(self, done, nwb, tmp_path):
+        raw = ingest([nwb], tmp_path / "r" / "raw.h5")
+        channels = map_channels(raw, raw.with_name("channels.tsv"), daq="passthru", headstage="", electrode="", bnc=())
+        mirror = open_recording(done.mirror)
+        assert read_channels(channels).grid == (8, 8)
+        assert np.allclose(open_recording(raw).data[:], mirror.data[:], rtol=1e-6)
+        assert open_recording(raw).full_map == mirror.full_map
 
     def test_electrodes_without_positions_are_a_column(self, tmp_path):
         dataset = open_recording(self.write(tmp_path / "a.nwb", positions=False))

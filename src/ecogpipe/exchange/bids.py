@@ -36,7 +36,7 @@ class BidsName:
 
     Examples
     --------
-    >>> BidsName("s1", "a", "rest", "test001").file("events.tsv")
+    >>> BidsName("s1", "a", "rest", "test001").file("events", "tsv")
     'sub-s1_ses-a_task-rest_acq-test001_events.tsv'
     """
 
@@ -50,13 +50,14 @@ class BidsName:
         """Folder of the files."""
         return f"sub-{self.subject}/ses-{self.session}/ieeg"
 
-    def file(self, ending: str) -> str:
+    def file(self, suffix: str, extension: str) -> str:
         """Return the name of a file of the recording."""
-        return f"sub-{self.subject}_ses-{self.session}_task-{self.task}_acq-{self.recording}_{ending}"
+        entities = f"sub-{self.subject}_ses-{self.session}_task-{self.task}_acq-{self.recording}"
+        return f"{entities}_{suffix}.{extension}"
 
-    def file_of_array(self, ending: str) -> str:
+    def file_of_array(self, suffix: str, extension: str) -> str:
         """Return the name of a file that is of the array, not of a task."""
-        return f"sub-{self.subject}_ses-{self.session}_acq-{self.recording}_{ending}"
+        return f"sub-{self.subject}_ses-{self.session}_acq-{self.recording}_{suffix}.{extension}"
 
 
 def bids_names(full_names: Sequence[str], task: str) -> dict[str, BidsName]:

@@ -6,6 +6,7 @@ They are linked, unless they are still multiplexed.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from ecogpipe.formats.acquisition import Found, settle
 from ecogpipe.formats.hdf5_variables import HDF5Variables
 from ecogpipe.formats.header import Header
 from ecogpipe.formats.multiplexed import Lines, take_lines
+from ecogpipe.formats.nwb import SITES, is_nwb, read_nwb_signals
 from ecogpipe.formats.variables import find_signals
 from ecogpipe.storage import canonical
-from ecogpipe.storage.canonical import Part
+from ecogpipe.storage.canonical import Part, Segment
 from ecogpipe.storage.hdf5_datasets import check_filters, find_sources, unwritten_note
 from ecogpipe.storage.hdf5_files import open_hdf5
+from ecogpipe.storage.portable import to_json
 
 _COUNTS_OF_RATE = ("sampling_rate", "sampling_interval", "oversampling", "n_rows")
 
@@ -40,6 +43,8 @@ def read_hdf5(path: Path, declared: Mapping[str, Any]) -> Header:
     with _open(path) as file:
         if "ecogpipe_format" in file.attrs:
             return _read_canonical(path, file, declared)
+        if is_nwb(file):
+            return _read_nwb(path, declared)
         variables = HDF5Variables(path, file)
         signals = find_signals(variables, declared)
         kind, datasets = "Matlab v7.3" if variables.reversed else "HDF5", variables.datasets(signals.variable)
@@ -176,6 +181,35 @@ def _read_canonical(path: Path, file: h5py.File, declared: Mapping[str, Any]) ->
     lengths, dtypes = zip(*(_length_and_dtype(part) for part in parts), strict=True)
     segments = tuple(canonical.read_segments(file)) if canonical.SEGMENTS in file else ()
     return Header(path, "ecogpipe", acquisition, sum(lengths), dtypes[0], parts=tuple(parts), segments=segments)
+
+
+def _read_nwb(path: Path, declared: Mapping[str, Any]) -> Header:
+    """Take an ElectricalSeries of an NWB file, which is one channel after the other, and the sites that it says."""
+    signals = read_nwb_signals(path, declared.get("variable"))
+    sites, grid, pitch = signals.sites()
+    found = Found(
+        holds=f"an ElectricalSeries of {signals.shape[1]} channels",
+        n_rows=1,
+        n_columns=signals.shape[1],
+        n_bncs=0,
+        units="V",
+        slope=signals.conversion,
+        intercept=signals.offset,
+        start_time=signals.start_time,
+        info={SITES: to_json({"sites": sites.tolist(), "grid": grid, "pitch_mm": pitch})},
+    )
+    rate = None if any(name in declared for name in _COUNTS_OF_RATE) else signals.rate
+    acquisition = settle(path, found, declared, rate)
+    parts = tuple(Part(path, name, time_first=True) for name in signals.datasets)
+    segments = tuple(
+        Segment(first, stop - first, _later(signals.start_time, seconds), path.name, after_gap=first > 0)
+        for first, stop, seconds in signals.stretches
+    )
+    return Header(path, "NWB", acquisition, signals.shape[0], signals.dtype, parts=parts, segments=segments)
+
+
+def _later(start_time: str, seconds: float) -> str:
+    return (datetime.fromisoformat(start_time) + timedelta(seconds=seconds)).isoformat() if start_time else ""
 
 
 def _read_mirror(path: Path, file: h5py.File, acquisition: canonical.Acquisition) -> Header:

@@ -112,7 +112,7 @@ def _is_hdf5(path: Path, head: bytes) -> bool:
 
 FORMATS = (
     RawFormat("TDMS", (".tdms",), _is_tdms, "ecogpipe.formats.tdms:read_tdms"),
-    RawFormat("HDF5", (".h5", ".hdf5", ".mat"), _is_hdf5, "ecogpipe.formats.hdf5:read_hdf5"),
+    RawFormat("HDF5", (".h5", ".hdf5", ".mat", ".nwb"), _is_hdf5, "ecogpipe.formats.hdf5:read_hdf5"),
     RawFormat("Matlab", (".mat",), _is_matlab, "ecogpipe.formats.matlab:read_matlab5"),
 )
 """All raw formats; a file is of the first one that recognises it."""

@@ -17,6 +17,10 @@ from ecogpipe.errors import FormatError, nearest
 from ecogpipe.storage.hdf5_files import open_hdf5
 
 _KIND = "neurodata_type"
+
+SITES = "nwb_sites"
+"""By this name the info of a recording keeps the sites that an NWB file says, as JSON: sites, grid, pitch_mm."""
+
 _ELECTRODES = "general/extracellular_ephys/electrodes"
 _MOST_GRID_SITES = 20
 """Places of a grid to an electrode: more are no grid of an array."""

@@ -93,13 +93,13 @@ def _write_recording(
         session = said["session"]
         seconds = seconds_of_frames(raw.segments, raw.acquisition.rate, files.raw)
         ratio = 1 if facts is None else facts.ratio
-        _write_json(folder / name.file("ieeg.json"), bids.ieeg(name.task, facts, raw, mask, session, said["study"]))
-        _write_table(folder / name.file("channels.tsv"), bids.channels(facts, raw, mask, session))
-        _write_table(folder / name.file("events.tsv"), bids.events(found, seconds, ratio), bids.EVENTS)
-    _write_json(folder / name.file("events.json"), bids.event_columns())
-    _write_table(folder / name.file_of_array("electrodes.tsv"), bids.electrodes(table, mask))
-    _write_json(folder / name.file_of_array("coordsystem.json"), bids.coordinate_system())
-    with whole_file(folder / name.file("ieeg.nwb")) as part:
+        _write_json(folder / name.file("ieeg", "json"), bids.ieeg(name.task, facts, raw, mask, session, said["study"]))
+        _write_table(folder / name.file("channels", "tsv"), bids.channels(facts, raw, mask, session))
+        _write_table(folder / name.file("events", "tsv"), bids.events(found, seconds, ratio), bids.EVENTS)
+    _write_json(folder / name.file("events", "json"), bids.event_columns())
+    _write_table(folder / name.file_of_array("electrodes", "tsv"), bids.electrodes(table, mask))
+    _write_json(folder / name.file_of_array("coordsystem", "json"), bids.coordinate_system())
+    with whole_file(folder / name.file("ieeg", "nwb")) as part:
         shutil.copyfile(files.nwb, part)
 
 

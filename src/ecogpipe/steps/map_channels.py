@@ -1,5 +1,6 @@
 """The step that puts the channels of a recording on its electrode array."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from ecogpipe.electrodes.channels import BncLine, ChannelTable, absolute_lines, channel_table, split_overrides
 from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, load_wiring, passthru_wiring
 from ecogpipe.errors import FormatError, WiringError
+from ecogpipe.formats.nwb import SITES
 from ecogpipe.results.channels import write_channels
 from ecogpipe.results.identity import KEY, read_identity
 from ecogpipe.results.provenance import provenance
@@ -91,7 +94,25 @@ def table_of_channels(
     wiring = _wiring(*set_up, acquisition, user_tables).with_declared(used)
     _check_fits(wiring, acquisition, user_tables)
     lines = absolute_lines(bnc, used.get("bnc_numbering", "absolute"), acquisition.n_columns)
-    return wiring, lines, channel_table(wiring, acquisition.n_bncs, lines)
+    table = channel_table(wiring, acquisition.n_bncs, lines)
+    return wiring, lines, _at_own_sites(table, acquisition, used) if is_passthru(set_up[0]) else table
+
+
+def _at_own_sites(table: ChannelTable, acquisition: Acquisition, used: Mapping[str, Any]) -> ChannelTable:
+    """Return the table with the sites that the file itself says, as NWB files do, where it says any."""
+    if SITES not in acquisition.info:
+        return table
+    said = json.loads(acquisition.info[SITES])
+    sites, grid, pitch = np.array(said["sites"], dtype=np.intp), said["grid"], said["pitch_mm"]
+    if len(sites) != len(table):
+        return table
+    return replace(
+        table,
+        grid=(grid[0], grid[1]),
+        pitch_mm=table.pitch_mm if "pitch_mm" in used or pitch is None else (pitch[0], pitch[1]),
+        site_row=sites[:, 0],
+        site_column=sites[:, 1],
+    )
 
 
 def _used(declared: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -112,7 +133,9 @@ def _wiring(daq: str, headstage: str, electrode: str, acquisition: Acquisition, 
     for name, value in (("headstage", headstage), ("electrode", electrode)):
         if value.strip() and not is_passthru(value):
             raise WiringError(f"With daq 'passthru' there is no {name}, but it is {value!r}; leave it empty.")
-    return passthru_wiring(acquisition.n_rows, acquisition.n_columns, gain=None, pitch_mm=None)
+    # NWB has the volts at the electrodes.
+    gain = 1.0 if SITES in acquisition.info else None
+    return passthru_wiring(acquisition.n_rows, acquisition.n_columns, gain=gain, pitch_mm=None)
 
 
 def _check_fits(wiring: Wiring, acquisition: Acquisition, user_tables: Path | None) -> None:
