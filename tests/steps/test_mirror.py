@@ -462,3 +462,19 @@ def test_a_mirror_of_several_chunks_is_the_textbook_and_older_tools_find_what_th
     expected = textbook(recording, channels, ratio=2)
     assert (np.abs(found - expected).max(axis=1) <= 1e-6 * np.abs(expected).max(axis=1)).all()
     assert np.array_equal(open_recording(path).data[:, 20_000:30_000], found[:, 20_000:30_000])
+
+
+def test_a_mirror_that_is_packed_holds_the_same_and_says_so(inputs):
+    plain = mirrored(inputs, "plain.h5")
+    packed = mirrored(inputs, "packed.h5", compression="gzip")
+    with h5py.File(plain) as one, h5py.File(packed) as other:
+        assert set(one) == set(other)
+        for name in ("data", "bnc", "sites", "row_sha256", "non_finite"):
+            assert np.array_equal(one[name][()], other[name][()])
+        assert other.attrs["sha256"] == one.attrs["sha256"]
+        assert other["data"].compression == other["bnc"].compression == "gzip"
+        assert provenance_of(other)["settings"]["compression"] == "gzip"
+    assert packed.stat().st_size < plain.stat().st_size
+    assert np.array_equal(open_recording(packed).data[:], open_recording(plain).data[:])
+    with pytest.raises(SettingsError, match="compression"):
+        mirrored(inputs, "other.h5", compression="zip")

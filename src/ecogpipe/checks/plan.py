@@ -168,7 +168,7 @@ def _storage(header: Header) -> Storage:
 
 def _mirror_plan(settings: MirrorSettings, header: Header) -> MirrorPlan:
     uses_scratch = not settings.filter.does_nothing and settings.filter.design != "fir"
-    return MirrorPlan(settings.ratio_from(header.acquisition.rate), uses_scratch)
+    return MirrorPlan(settings.ratio_from(header.acquisition.rate), uses_scratch, settings.compression != "none")
 
 
 def _sample_packing(header: Header, facts: Facts, compression: str) -> Packing:

@@ -11,9 +11,10 @@ from ecogpipe.signal.rates import ratio_to
 from ecogpipe.signal.reference import Reference
 
 Masked = Literal["keep", "nan"]
+Compression = Literal["none", "gzip"]
 
 _FILTER = tuple(field.name for field in fields(FilterSettings))
-_CHOICES = {"design": Design, "phase": Phase, "reference": Reference, "masked": Masked}
+_CHOICES = {"design": Design, "phase": Phase, "reference": Reference, "masked": Masked, "compression": Compression}
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class MirrorSettings:
         Whether the electrode and diagnostic rows are moved to the time of multiplexer slot 0.
     masked : {'keep', 'nan'}
         What masked rows hold: their signal like the others, or NaN.
+    compression : {'none', 'gzip'}
+        How the samples are stored.
     """
 
     filter: FilterSettings
@@ -40,6 +43,7 @@ class MirrorSettings:
     reference: Reference = "none"
     correct_skew: bool = False
     masked: Masked = "keep"
+    compression: Compression = "none"
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "MirrorSettings":

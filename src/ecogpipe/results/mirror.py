@@ -1,5 +1,6 @@
 """A mirror, <recording>_<name>.h5: the rows of a recording at another rate, in microvolts and volts."""
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -10,6 +11,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from ecogpipe.datasource.buffers import HDF5Buffer
+from ecogpipe.datasource.chunk_writer import ChunkWriter, chunk_shape, create_in_chunks
 from ecogpipe.datasource.plain import create_plain, plain_chunks
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable
@@ -157,6 +160,23 @@ def finish_mirror(file: h5py.File, non_finite: Ints) -> None:
     hashes = sha256_of_rows(file[canonical.DATA])
     canonical.write_texts(file, _ROW_SHA256, hashes)
     file.attrs[_SHA256] = sha256_of_hashes(hashes)
+
+
+def write_packed(source: h5py.File, target: h5py.File) -> None:
+    """Copy a mirror that is finished into an empty file, its signals packed."""
+    for name, value in source.attrs.items():
+        target.attrs[name] = value
+    for name in source:
+        if name not in (canonical.DATA, canonical.BNC) or not source[name].size:
+            source.copy(name, target)
+            continue
+        signals = source[name]
+        n_rows, n_samples = signals.shape
+        chunks = chunk_shape(n_rows, n_samples, _DTYPE.itemsize)
+        writer = ChunkWriter(create_in_chunks(target, name, (n_rows, n_samples), _DTYPE, chunks, zipped=True))
+        with closing(writer), closing(HDF5Buffer(signals)) as buffer:
+            for start in range(0, n_samples, chunks[1]):
+                writer.write(start, buffer[:, start : start + chunks[1]])
 
 
 def read_row_hashes(file: h5py.File) -> list[str] | None:

@@ -167,10 +167,14 @@ class Packing:
 
 @dataclass(frozen=True)
 class MirrorPlan:
-    """What a mirror's costs follow from: its integer ratio, and whether its filter goes over the scratch disk."""
+    """What a mirror's costs follow from.
+
+    Its integer ratio, whether its filter goes over the scratch disk, and whether it is packed, from a file there.
+    """
 
     ratio: int
     uses_scratch: bool
+    is_packed: bool = False
 
 
 def memory_bytes(step: str, facts: Facts, ratio: int = _USUAL_RATIO) -> int:
@@ -303,8 +307,10 @@ def run_config_bytes(n_recordings: int) -> int:
 
 
 def scratch_bytes(facts: Facts, mirror: MirrorPlan) -> int:
-    """Return what the filter of a mirror keeps on the scratch disk: its electrodes, in float64 at the new rate."""
-    return facts.n_electrodes * ceil(facts.n_samples / mirror.ratio) * _FLOAT64 if mirror.uses_scratch else 0
+    """Return what a mirror keeps on the scratch disk: the electrodes of its filter, and itself before it is packed."""
+    samples = ceil(facts.n_samples / mirror.ratio)
+    of_filter = facts.n_electrodes * samples * _FLOAT64 if mirror.uses_scratch else 0
+    return of_filter + ((facts.n_channels + facts.n_lines) * samples * _FLOAT32 if mirror.is_packed else 0)
 
 
 def room_bytes(step: str, facts: Facts) -> int:

@@ -1,22 +1,25 @@
 """Step `mirror`: a recording at a lower rate, referenced and filtered, its rows and its wiring unchanged."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from ecogpipe.datasource.scratch import scratch_path
 from ecogpipe.electrodes.channels import ChannelTable
 from ecogpipe.errors import MaskError, RateError, WiringError
 from ecogpipe.mirroring.engine import MirrorEngine
-from ecogpipe.mirroring.settings import MirrorSettings
+from ecogpipe.mirroring.settings import Compression, MirrorSettings
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.identity import check_same_signal, write_identity
 from ecogpipe.results.mask import MaskTable, read_mask
-from ecogpipe.results.mirror import create_mirror, finish_mirror
+from ecogpipe.results.mirror import create_mirror, finish_mirror, write_packed
 from ecogpipe.results.provenance import provenance, write_provenance
 from ecogpipe.results.recording import RawRecording, open_raw
 from ecogpipe.runtime.progress import progress
@@ -69,7 +72,7 @@ def mirror_recording(
         made_of = provenance("mirror", inputs, settled, mirror.parent)
         if masked is not None:
             made_of["signal_hash"] = masked.signal_hash
-        with whole_hdf5(mirror) as file, flushed_early(file) as flush:
+        with _new_mirror(mirror, wanted.compression) as file, flushed_early(file) as flush:
             create_mirror(file, recording, ratio, table, keep, settling)
             write_identity(file, identity)
             write_provenance(file, made_of)
@@ -81,6 +84,23 @@ def mirror_recording(
             flush()
             finish_mirror(file, engine.non_finite())
     return mirror
+
+
+@contextmanager
+def _new_mirror(mirror: Path, compression: Compression) -> Iterator[h5py.File]:
+    """Yield the file to write, which appears as `mirror` at the end; until it is packed it is on the scratch disk."""
+    if compression == "none":
+        with whole_hdf5(mirror) as file:
+            yield file
+        return
+    unpacked = scratch_path(".h5")
+    try:
+        with h5py.File(unpacked, "w", locking=False) as file:
+            yield file
+        with h5py.File(unpacked, "r", locking=False) as file, whole_hdf5(mirror) as packed:
+            write_packed(file, packed)
+    finally:
+        unpacked.unlink(missing_ok=True)
 
 
 def _ratio(wanted: MirrorSettings, recording: RawRecording, name: str) -> int:
