@@ -201,7 +201,7 @@ def _edges(content: NwbContent, column: int) -> NwbEvents:
     edges = np.repeat([RISING, FALLING], [len(events.rising[column]), len(events.falling[column])])
     order = np.lexsort((edges, frames))
     facts = events.facts[column]
-    threshold = facts.get("threshold")
+    threshold = facts.get("threshold_volts")
     found = f"; beyond {threshold:.4g} V" if isinstance(threshold, float) else ""
     seconds = content.edge_seconds(frames[order])
     finer = content.edge_seconds(fine[order] / events.n_rows)

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.datasource.mapped import MappedSource
-from ecogpipe.electrodes.channels import ChannelTable
+from ecogpipe.electrodes.channels import BncLine, ChannelTable
 from ecogpipe.errors import FormatError
 from ecogpipe.formats.nwb import is_nwb
 from ecogpipe.loader.dataset import Dataset, Stretch
+from ecogpipe.loader.opening_lab import is_lab_mirror, open_lab_mirror
 from ecogpipe.loader.opening_nwb import open_nwb
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.events import EventsTable, read_events
@@ -26,7 +27,13 @@ from ecogpipe.storage.canonical import Segment
 from ecogpipe.storage.hdf5_files import open_hdf5
 
 
-def open_recording(path: str | Path, series: str | None = None) -> Dataset:
+def open_recording(
+    path: str | Path,
+    series: str | None = None,
+    *,
+    set_up: tuple[str, str, str] | None = None,
+    bnc: Sequence[BncLine] = (),
+) -> Dataset:
     """Open a recording (raw.h5), a mirror of one, or an NWB file, with the map, the mask and the triggers of it.
 
     Parameters
@@ -37,6 +44,9 @@ def open_recording(path: str | Path, series: str | None = None) -> Dataset:
         ecogpipe or others, which is read by itself: electrodes that make a grid are its sites.
     series
         Of an NWB file: name, or path in the file, of the ElectricalSeries; needed where there are several.
+    set_up, bnc
+        Of a file of a lower rate that ecogdata made: daq, headstage and electrode, and the BNC lines that it holds, in
+        their order. Files of ecogpipe and NWB files say both.
 
     Raises
     ------
@@ -53,6 +63,8 @@ def open_recording(path: str | Path, series: str | None = None) -> Dataset:
     with open_hdf5(path) as file:
         if is_nwb(file):
             return open_nwb(path, series)
+        if is_lab_mirror(file):
+            return open_lab_mirror(path, set_up, bnc)
         canonical.check_canonical(file)
         check_same_signal(path, *_tables_beside(path))
         opens_mirror = is_mirror(file)
