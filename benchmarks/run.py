@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import mirror_reads
+import nwb
 import sources
 import steps
 import study
@@ -73,6 +74,7 @@ def main() -> None:
         bench_mirror(folder / name, megabytes)
     sources.main(folder)
     mirror_reads.main(folder)
+    nwb.main(folder / CHANNELS_FIRST)
     steps.main(folder)
     study.bench(arguments.folder.absolute() / "study", study.ROUNDS)
 

@@ -23,6 +23,7 @@ from ecogpipe.exchange.nwb_content import LFP as LFP_NAME
 from ecogpipe.exchange.nwb_content import PROCESSING, NwbContent, Series
 from ecogpipe.results.events import FALLING, RISING
 from ecogpipe.results.identity import KEY
+from ecogpipe.storage.atomic import flushed_early
 from ecogpipe.storage.portable import to_json
 
 _GZIP = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
@@ -48,9 +49,14 @@ def write_nwb(path: Path, content: NwbContent, *, zipped: bool, advance: Callabl
         nwb = _laid_out(content, zipped)
         with NWBHDF5IO(file=file, mode="w") as io:
             io.write(nwb)
-    with h5py.File(path, "r+") as file:
+    with h5py.File(path, "r+", locking=False) as file, flushed_early(file) as flush:
+
+        def written(n_bytes: int) -> None:
+            flush()
+            advance(n_bytes)
+
         for series in content.series:
-            write_frames(file[f"{series_group(series)}/data"], series.read, advance)
+            write_frames(file[f"{series_group(series)}/data"], series.read, written)
 
 
 def series_group(series: Series) -> str:

@@ -65,8 +65,8 @@ def open_lab_mirror(
     table = _table(path, set_up, n_rows, n_columns, n_all - n_columns, user_tables)
     if len(bnc) != n_lines:
         raise FormatError(
-            f"{path}: {BNC} holds {n_lines} lines, and {len(bnc)} are named; name each, as bnc=[BncLine(10, 'ttl_high')], "
-            "in the order in which they were given when the file was made."
+            f"{path}: {BNC} holds {n_lines} lines, and {len(bnc)} are named; name each, as in bnc=[BncLine(10, "
+            "'ttl_high')], in the order in which they were given when the file was made."
         )
     logger.warning(
         "%s: was made by ecogdata, some versions of which took every n-th sample without a low-pass; what was above "
