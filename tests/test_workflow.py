@@ -200,7 +200,7 @@ class TestDemo:
         settings["mirrors"]["half"] = {**settings["mirrors"]["Fs1000"], "rate": 500}
         config.write_text(yaml.safe_dump(settings, sort_keys=False))
         try:
-            again = {"mirror 2", "extract_events 2", "qc 4", "report 1", "run_config 1", "all 1"}
+            again = {"mirror 2", "extract_events 2", "qc 2", "report 1", "run_config 1", "all 1"}
             assert planned(study) == again
         finally:
             config.write_text(before)

@@ -4,6 +4,7 @@ import copy
 import re
 import shutil
 import tarfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,17 @@ from ecogpipe.results.names import STEPS
 from ecogpipe.study.recordings import read_recordings
 from ecogpipe.synthetic import SyntheticRecording
 from test_front_door import PAGE, SETTINGS
-from test_workflow import OURS, RATE, SET_UP, planned, row, run_snakemake, write_copied_and_linked, write_study
+from test_workflow import (
+    OURS,
+    RATE,
+    SET_UP,
+    planned,
+    row,
+    run_snakemake,
+    write_copied_and_linked,
+    write_study,
+    write_tdms,
+)
 
 DATA = Path(__file__).parents[1] / "data"
 MIRROR = "mirrors.<name>."
@@ -117,6 +128,87 @@ class TestConfig:
         ]
         assert len(used["recordings"]) == len(read_recordings(finished / "config" / "recordings.tsv"))
         assert str(finished) not in text
+
+
+def edit(study: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = study / "config" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    change(config)
+    path.write_text(yaml.safe_dump(config))
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of five recordings and two mirrors, after its run."""
+    rows = [row("a", f"r{number}", "raw/a.tdms") for number in range(4)] + [row("b", "r0", "raw/a.tdms")]
+    study = write_study(tmp_path_factory.mktemp("edits"), *rows)
+    write_tdms(study, "a.tdms")
+    edit(study, lambda config: config["mirrors"].update(half={**config["mirrors"]["low"], "rate": RATE / 2}))
+    run = run_snakemake(study, by=OURS)
+    assert run.returncode == 0, run.stdout
+    return study
+
+
+class TestEdits:
+    """What a person edits in a study of five recordings and two mirrors, and the jobs that follow."""
+
+    @pytest.fixture
+    def edited(self, grown: Path, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(grown, tmp_path / "study"))
+
+    def test_nothing_makes_nothing(self, edited: Path) -> None:
+        assert planned(edited) == set()
+
+    @pytest.mark.parametrize("written", ["r1", "*"])
+    def test_a_site_of_one_recording_makes_its_mask_and_its_pages(self, edited: Path, written: str) -> None:
+        masks = edited / "config" / "masks" / "s1"
+        masks.mkdir(parents=True)
+        (masks / "a.tsv").write_text(f"recording\twhat\twhich\tkeep\treason\n{written}\tsite\t2,5\tdrop\tloose\n")
+        n = 1 if written == "r1" else 4
+        assert planned(edited) == {f"mask_channels {n}", f"qc {2 * n}", "report 1", "all 1"}
+
+    def test_a_comment_or_the_time_of_a_manual_mask_makes_nothing(self, edited: Path) -> None:
+        masks = edited / "config" / "masks" / "s1"
+        masks.mkdir(parents=True)
+        table = "recording\twhat\twhich\tkeep\treason\nr1\tsite\t2,5\tdrop\tloose\n"
+        (masks / "a.tsv").write_text(table)
+        assert run_snakemake(edited, by=OURS).returncode == 0
+        (masks / "a.tsv").write_text("# looked at again\n" + table)
+        assert planned(edited) == set()
+        for recording in ("r0", "r1"):
+            findings = verify_recording(edited / "results" / "s1" / "a" / recording, ["low", "half"])
+            assert [found for found in findings if found.is_fault] == []
+        (masks / "a.tsv").write_text(table.replace("2,5", "2,6"))
+        faults = [found for found in verify_recording(edited / "results" / "s1" / "a" / "r1", []) if found.is_fault]
+        assert [fault.text for fault in faults if fault.path.name == "mask.tsv"] == [
+            "was made from other rows of ../../../../config/masks/s1/a.tsv than those that are there"
+        ]
+
+    def test_a_threshold_makes_masks_and_pages_and_no_mirror(self, edited: Path) -> None:
+        edit(edited, lambda config: config["masks"]["automatic"].update(dead_ratio=0.11))
+        assert planned(edited) == {"mask_channels 5", "qc 10", "report 1", "run_config 1", "all 1"}
+
+    def test_two_edits_at_once_make_what_either_makes(self, edited: Path) -> None:
+        def change(config: dict[str, Any]) -> None:
+            config["masks"]["automatic"]["dead_ratio"] = 0.11
+            config["mirrors"]["low"]["bandpass"] = [3, 50]
+            config["events"]["debounce"] = 0.001
+
+        edit(edited, change)
+        assert planned(edited) == {"mask_channels 5", "mirror 5", "extract_events 5", "qc 10"} | {
+            "report 1", "run_config 1", "all 1",
+        }  # fmt: skip
+
+    def test_a_new_mirror_makes_its_own_files_and_no_other_page(self, edited: Path) -> None:
+        edit(edited, lambda config: config["mirrors"].update(third={**config["mirrors"]["low"], "rate": RATE / 5}))
+        jobs = {"mirror 5", "extract_events 5", "qc 5", "report 1", "run_config 1", "all 1"}
+        assert planned(edited) == jobs
+
+    def test_a_new_recording_makes_its_own_files(self, edited: Path) -> None:
+        table = edited / "config" / "recordings.tsv"
+        table.write_text(table.read_text() + row("b", "r1", "raw/a.tdms") + "\n")
+        own = ("ingest", "scan", "map_channels", "mask_channels", "extract_events", "report", "run_config", "all")
+        assert planned(edited) == {f"{name} 1" for name in own} | {"mirror 2", "qc 2"}
 
 
 class TestStudyOfAnOlderVersion:

@@ -15,6 +15,7 @@ from ecogpipe.results.mask import read_mask
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mask_channels import mask_channels
 from ecogpipe.storage.canonical import Acquisition, write_acquisition
+from ecogpipe.study.manual_masks import rows_of_recording
 from shipped import AUTOMATIC
 
 ACTV = {"daq": "2t-as daq v2", "headstage": "zif26 to 2x uhdmi", "electrode": "actv_64"}
@@ -178,7 +179,10 @@ def test_the_mask_says_what_made_it(tmp_path: Path, channels: Path) -> None:
     assert header["signal_hash"] == "ab" * 32
     assert header["provenance"]["step"] == "mask_channels"
     inputs = {described["name"]: described for described in header["provenance"]["inputs"]}
-    assert set(inputs) == {"scan.h5", "channels.tsv", "masks/session.tsv"}
+    assert set(inputs) == {"scan.h5", "channels.tsv"}
+    settings = header["provenance"]["settings"]
+    assert settings["manual"] == "masks/session.tsv"
+    assert settings["rows"] == rows_of_recording(tmp_path / "masks" / "session.tsv", "test_001")
     assert all(len(described["sha256"]) == 64 for described in inputs.values())
     assert str(tmp_path) not in path.read_text(encoding="utf-8"), "no absolute path inside a result"
 

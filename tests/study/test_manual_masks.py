@@ -13,7 +13,7 @@ from ecogpipe.errors import FormatError, MaskError
 from ecogpipe.results.mask import read_mask, write_mask
 from ecogpipe.steps.mask_channels import combine
 from ecogpipe.study.foreign_masks import read_mask_arrays
-from ecogpipe.study.manual_masks import check_manual_mask, mask_files, read_manual_mask
+from ecogpipe.study.manual_masks import check_manual_mask, read_manual_mask
 
 COLUMNS = "recording\twhat\twhich\tkeep\treason"
 
@@ -210,7 +210,6 @@ def test_masks_of_other_tools_mean_the_same_in_every_form(tmp_path: Path, channe
     mask = {**forms, "a column": per_site[:, None], "numbers": on_grid.astype(float)}[form]
     assert dropped_by_file(tmp_path, channels, save(tmp_path, mask), "drop") == {(1, 2), (6, 0)}
     assert dropped_by_file(tmp_path, channels, save(tmp_path, ~mask.astype(bool)), "keep") == {(1, 2), (6, 0)}
-    assert [path.parent for path in mask_files(tmp_path / "session.tsv")] == [tmp_path]
 
 
 def dropped_by_file(folder: Path, channels: ChannelTable, name: str, keep: str) -> set[tuple[int, int]]:

@@ -41,7 +41,7 @@ rule mask_channels:
     resources:
         **asked_by("mask_channels"),
     params:
-        automatic=config["masks"]["automatic"],
+        decided_by=get_mask_rule,
         revision=REVISIONS["mask_channels"],
     message:
         "Marking the bad channels of {wildcards.subject}/{wildcards.session}/{wildcards.recording}."

@@ -1,7 +1,6 @@
 """What the rules ask for: the checked settings, the rows of the recordings table, and files and slices of both.
 
-A mistake in them ends the run with one sentence, before any job. A recording whose files are missing is left out, and a
-job that fails says so.
+A mistake in them ends the run with one sentence, before any job. A recording whose files are missing is left out.
 """
 
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from ecogpipe.study.manual_masks import mask_files
 from ecogpipe.errors import EcogpipeError, nearest
 from ecogpipe.formats.kinds import sidecars_of
 from ecogpipe.study.originals import find_future, find_missing, is_hdf5
@@ -112,13 +110,6 @@ def get_linked_files(wildcards) -> list[str]:
         if IS_COPIED & get_recording(wildcards).overrides.keys()
         else [file for file in get_files(wildcards) if is_hdf5(file)]
     )
-
-
-@signed
-def get_manual_mask(wildcards) -> list[str]:
-    """Return the mask that a person wrote for a session, if there is one, and the files that it names."""
-    mask = manual_mask_path(MASKS, wildcards.subject, wildcards.session)
-    return [str(mask), *map(str, mask_files(mask))] if mask.exists() else []
 
 
 @signed

@@ -11,7 +11,7 @@ rule qc:
         channels="<results>/{subject}/{session}/{recording}/channels.tsv",
         mask="<results>/{subject}/{session}/{recording}/mask.tsv",
         scan="<results>/{subject}/{session}/{recording}/scan.h5",
-        events="<results>/{subject}/{session}/{recording}/events.tsv",
+        events=ancient("<results>/{subject}/{session}/{recording}/events.tsv"),
         mirror="<results>/{subject}/{session}/{recording}/{recording}_{mirror}.h5",
     output:
         page=report(
@@ -30,6 +30,8 @@ rule qc:
     resources:
         **asked_by("qc"),
     params:
+        # All that the edges follow from besides other inputs; another mirror adds a column to events.tsv, and no edge.
+        edges=get_edges_rule,
         revision=REVISIONS["qc"],
     message:
         "Writing the quality page of {wildcards.subject}/{wildcards.session}/{wildcards.recording}, mirror {wildcards.mirror}."

@@ -14,5 +14,5 @@ with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=sna
         Path(snakemake.output.mask),
         recording=f"{wildcards.subject}/{wildcards.session}/{wildcards.recording}",
         manual=Path(snakemake.input.manual[0]) if snakemake.input.manual else None,
-        automatic=snakemake.params.automatic,
+        automatic={name: value for name, value in snakemake.params.decided_by.items() if name != "rows"},
     )

@@ -18,7 +18,7 @@ from ecogpipe.errors import WiringError
 from ecogpipe.formats.header import Header
 from ecogpipe.formats.joined import check_joinable, read_headers
 from ecogpipe.mirroring.settings import MirrorSettings
-from ecogpipe.results.names import NUMBERS_SUFFIX, Output, RecordingFiles
+from ecogpipe.results.names import EXPORT, NUMBERS_SUFFIX, Output, RecordingFiles
 from ecogpipe.runtime import costs
 from ecogpipe.runtime.costs import Facts, MirrorPlan, Packing, Storage
 from ecogpipe.runtime.params import override
@@ -105,7 +105,12 @@ def plan_recording(recording: Recording, config: Mapping[str, Any], user_tables:
     packing = _sample_packing(headers[0], facts, config["storage"]["compression"])
     chunks = chunk_shape(facts.n_channels, facts.n_samples, facts.item_bytes)
     sizes = costs.output_bytes(facts, mirrors, packing, chunks)
-    outputs = list(RecordingFiles(Path(recording.recording)).outputs(mirrors))
+    files = RecordingFiles(Path(recording.recording))
+    outputs = list(files.outputs(mirrors))
+    if (wanted := config.get("nwb", {})).get("make"):
+        outputs.append(Output(EXPORT.name, files.nwb))
+        sizes[EXPORT.name] = sum(sizes[f"mirror {name}"] for name in wanted["mirrors"] if name in mirrors)
+        sizes[EXPORT.name] += facts.n_electrodes * facts.n_samples * facts.item_bytes if wanted["raw"] else 0
     lowest_ratio = min(mirror.ratio for mirror in mirrors.values())
     seconds = defaultdict[str, float](float)
     for step, _ in dict.fromkeys((output.step, output.mirror) for output in outputs):

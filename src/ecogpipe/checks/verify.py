@@ -21,7 +21,7 @@ from ecogpipe.formats.joined import find_segments, joined_blocks, read_headers
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.events import read_events
 from ecogpipe.results.identity import KEY, read_identity, signal_hash_of
-from ecogpipe.results.mask import read_mask
+from ecogpipe.results.mask import MANUAL, read_mask
 from ecogpipe.results.mirror import read_mirror, read_row_hashes, signals_of
 from ecogpipe.results.names import MASK, NUMBERS_SUFFIX, RecordingFiles
 from ecogpipe.results.provenance import older_changes, read_provenance
@@ -34,6 +34,7 @@ from ecogpipe.steps.scan import scan
 from ecogpipe.storage.digests import are_of_one_kind, little_endian, sha256_of_dataset, sha256_of_file, sha256_of_rows
 from ecogpipe.storage.hdf5_files import open_hdf5
 from ecogpipe.study.config import uses_mask
+from ecogpipe.study.manual_masks import ROWS, rows_of_recording
 
 _HELD_AT_ONCE = 8
 _BLOCK_BYTES = 32_000_000
@@ -238,6 +239,13 @@ def _check_table(path: Path, read: Callable[[Path], Any]) -> Iterator[Finding]:
 
 def _check_mask(path: Path) -> Iterator[Finding]:
     yield from _check_table(path, read_mask)
+    settings = read_provenance(path)["settings"]
+    if MANUAL in settings:
+        manual, name = _file_of(path, {"name": settings[MANUAL]}), settings["recording"].rpartition("/")[2]
+        if not manual.exists():
+            yield Finding(path, f"was made with rows of {settings[MANUAL]}, which is missing; put it back")
+        elif rows_of_recording(manual, name) != settings[ROWS]:
+            yield Finding(path, f"was made from other rows of {settings[MANUAL]} than those that are there")
     yield from _check_signal(path, read_mask(path).signal_hash)
 
 

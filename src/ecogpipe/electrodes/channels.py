@@ -112,6 +112,11 @@ class ChannelTable:
             column: cast(BncKind, str(self.bnc_kind[channels[0]])) for column, channels in self.bnc_channels.items()
         }
 
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What a person declared of the array and its lines, by name, such as the gain."""
+        return dict(self.header.get("overrides", {}))
+
     @cached_property
     def chan_map(self) -> ChannelMap:
         """The site of each electrode channel, in the order of `electrode_channels`."""

@@ -19,7 +19,7 @@ from ecogpipe.results.mask import MaskTable
 from ecogpipe.results.mirror import read_mirror
 from ecogpipe.results.recording import RawRecording, units_per
 from ecogpipe.storage import canonical
-from ecogpipe.storage.canonical import Segment, gap_free_ranges
+from ecogpipe.storage.canonical import Segment, gap_free_ranges, stretch_seconds
 from ecogpipe.storage.portable import to_json
 
 PROCESSING, LFP = "ecephys", "LFP"
@@ -114,15 +114,13 @@ def starting_times(segments: Sequence[Segment], where: Path) -> list[float]:
     FormatError
         If a stretch follows a gap, and when it began is not known.
     """
-    starts = {segment.first_sample: segment.start_time for segment in segments}
-    times = [starts[first] for first, _ in gap_free_ranges(segments)]
-    if len(times) > 1 and not all(times):
+    times = [seconds for seconds in stretch_seconds(segments) if seconds is not None]
+    if len(times) < len(gap_free_ranges(segments)):
         raise FormatError(
             f"{where}: has gaps, and when its parts began is not known, so that NWB cannot say when their samples were "
             "taken; declare the start times, or leave the recording out."
         )
-    begun = [datetime.fromisoformat(time) for time in times] if len(times) > 1 else []
-    return [(time - begun[0]).total_seconds() for time in begun] or [0.0]
+    return times
 
 
 def seconds_of_frames(
@@ -150,6 +148,7 @@ def mirror_series(path: Path) -> list[Series]:
             "ratio": facts.ratio,
             "settling_samples": facts.settling_samples,
             "settings": facts.settings,
+            "overrides": mirror.acquisition.overrides,
             "grid": mirror.chan_map.geometry,
             "pitch_mm": mirror.chan_map.pitch,
             "n_rows": mirror.acquisition.n_rows,
@@ -213,7 +212,7 @@ def raw_series(raw: RawRecording, table: ChannelTable) -> list[Series]:
                 "ratio": 1,
                 "settling_samples": 0,
                 "gain": table.gain,
-                "overrides": acquisition.overrides,
+                "overrides": acquisition.overrides | table.overrides,
                 "grid": table.grid,
                 "pitch_mm": table.pitch_mm,
                 "n_rows": acquisition.n_rows,

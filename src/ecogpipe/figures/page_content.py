@@ -352,7 +352,7 @@ def _facts(inputs: PageInputs) -> list[tuple[str, str]]:
         ("gaps", wording.gaps_text(recording.segments, acquisition.rate)),
         ("cropped", wording.cropped_text(acquisition.cropped)),
         ("bad samples", wording.bad_samples_text(inputs.scan.numbers["n_nonfinite"])),
-        ("overrides", wording.overrides_text(acquisition.overrides)),
+        ("overrides", wording.overrides_text(acquisition.overrides | inputs.table.overrides)),
         ("notes", "; ".join([*inputs.scan.acquisition.notes, *mask.notes, *wording.diagnostics_texts(mask)])),
     ]
     return [

@@ -1,8 +1,6 @@
 """Opening a recording, or a mirror of one, with the tables that stand beside it."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from ecogpipe.results.mask import read_mask
 from ecogpipe.results.mirror import Mirror, is_mirror, read_mirror
 from ecogpipe.results.names import CHANNELS, EVENTS, MASK
 from ecogpipe.results.recording import offset_and_scale, open_raw, units_per
+from ecogpipe.signal.rates import slot_seconds
 from ecogpipe.storage import canonical
 from ecogpipe.storage.canonical import Segment
 from ecogpipe.storage.hdf5_files import open_hdf5
@@ -88,7 +87,7 @@ def _open_mirror(path: Path) -> Dataset:
         full_map=mirror.chan_map,
         find_events=_events_beside(path),
         start_time=mirror.acquisition.start_time,
-        stretches=stretches_of(mirror.segments),
+        stretches=_stretches_of(mirror.segments),
         sample_delays=_delays(path, mirror),
     )
 
@@ -98,7 +97,7 @@ def _delays(path: Path, mirror: Mirror) -> npt.NDArray[np.float64]:
     if mirror.settings.get("correct_skew", False):
         return np.zeros(len(mirror.electrode_channels))
     slots = mirror.electrode_channels % mirror.acquisition.n_rows
-    return delays_of(slots, mirror.acquisition.n_rows, mirror.acquisition.rate * mirror.ratio)
+    return slot_seconds(slots, mirror.acquisition.n_rows, mirror.acquisition.rate * mirror.ratio)
 
 
 def _open_raw(path: Path) -> Dataset:
@@ -127,29 +126,15 @@ def _open_raw(path: Path) -> Dataset:
         full_map=table.chan_map,
         find_events=_events_beside(path),
         start_time=acquisition.start_time,
-        stretches=stretches_of(segments),
-        sample_delays=delays_of(table.daq_row[table.electrode_channels], acquisition.n_rows, acquisition.rate),
+        stretches=_stretches_of(segments),
+        sample_delays=slot_seconds(table.daq_row[table.electrode_channels], acquisition.n_rows, acquisition.rate),
     )
 
 
-def stretches_of(segments: Sequence[Segment]) -> tuple[Stretch, ...]:
+def _stretches_of(segments: Sequence[Segment]) -> tuple[Stretch, ...]:
     """Return the stretches of a recording between its gaps."""
-    starts = {segment.first_sample: segment.start_time for segment in segments}
-    ranges = canonical.gap_free_ranges(segments)
-    begun = starts[ranges[0][0]]
-    return tuple(Stretch(first, stop, _seconds_between(begun, starts[first], first)) for first, stop in ranges)
-
-
-def _seconds_between(begun: str, later: str, first: int) -> float | None:
-    if not first:
-        return 0.0
-    known = begun and later
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(begun)).total_seconds() if known else None
-
-
-def delays_of(slots: npt.NDArray[np.intp], n_rows: int, rate: Fraction) -> npt.NDArray[np.float64]:
-    """Return the seconds by which row slots are sampled after the first one of a frame."""
-    return np.asarray(slots / (n_rows * float(rate)), dtype=np.float64)
+    ranges, seconds = canonical.gap_free_ranges(segments), canonical.stretch_seconds(segments)
+    return tuple(Stretch(*ends, later) for ends, later in zip(ranges, seconds, strict=True))
 
 
 def _tables_beside(path: Path) -> list[Path]:

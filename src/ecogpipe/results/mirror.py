@@ -124,9 +124,9 @@ def create_mirror(
         Samples from each end in which the filter's padding shows.
     """
     acquisition, n_samples = recording.acquisition, decimated_length(recording.n_samples, ratio)
-    canonical.write_acquisition(
-        file, replace(acquisition, rate=acquisition.rate / ratio, units="uV", slope=1.0, intercept=0.0)
-    )
+    declared = acquisition.overrides | table.overrides
+    of_mirror = replace(acquisition, rate=acquisition.rate / ratio, units="uV", slope=1.0, intercept=0.0)
+    canonical.write_acquisition(file, replace(of_mirror, overrides=declared))
     file.attrs["orientation"] = canonical.CHANNELS_BY_TIME
     file.attrs["ratio"] = ratio
     file.attrs["gain"] = table.gain

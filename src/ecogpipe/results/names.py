@@ -63,7 +63,7 @@ STEPS = (
     Step("mirror", 5, ("ingest", "map_channels"), "{recording}_{mirror}.h5"),
     Step(
         "qc",
-        7,
+        8,
         ("ingest", "scan", "map_channels", "mask_channels", "extract_events", "mirror"),
         "{recording}_{mirror}_qc.html",
         has_numbers=True,
@@ -79,7 +79,7 @@ EXPORT = Step(
 )
 """A step that is taken only where the config asks for it."""
 
-STUDY_REVISIONS = {"report": 7, "run_config": 1, "missing_files": 1}
+STUDY_REVISIONS = {"report": 8, "run_config": 1, "missing_files": 1}
 """Revisions of the steps that write a file for the whole study."""
 
 _OF_NAME = {step.name: step for step in (*STEPS, EXPORT)}

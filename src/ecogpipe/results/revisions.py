@@ -23,11 +23,13 @@ CHANGES: Mapping[str, Mapping[int, str]] = {
         5: "the page shows the notes of the mask",
         6: "the numbers that the page shows are in a file beside it",
         7: "the page is drawn in the browser, of all sites and the whole recording",
+        8: "the page shows every declared value, also of gain and pitch",
     },
     "report": {
         5: "the report shows the notes of the masks, and which recordings an older version read",
         6: "the report holds the pages as they are",
         7: "the report is an index of the study, with a row for every recording of the table",
+        8: "the report shows every declared value, also of gain and pitch",
     },
 }
 """What a revision changed, in words that end a sentence, by step; earlier ones are not described."""

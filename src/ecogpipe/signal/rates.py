@@ -80,3 +80,14 @@ def decimated_length(n_samples: int, ratio: int) -> int:
     if ratio < 1:
         raise RateError(f"A ratio of {ratio} does not lower a rate; give an integer of 1 or more.")
     return ceil(n_samples / ratio)
+
+
+def slot_seconds(slots: npt.NDArray[np.integer], n_rows: int, rate: Fraction) -> npt.NDArray[np.float64]:
+    """Return the seconds by which multiplexer slots are sampled after the first one of a frame.
+
+    Examples
+    --------
+    >>> slot_seconds(np.array([0, 4]), 8, Fraction(1000)).tolist()
+    [0.0, 0.0005]
+    """
+    return np.asarray(slots / (n_rows * float(rate)), dtype=np.float64)

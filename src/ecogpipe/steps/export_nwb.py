@@ -5,8 +5,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ecogpipe.errors import FormatError, SettingsError
 from ecogpipe.exchange.nwb_content import NwbContent, Series, mirror_series, raw_series, seconds_of_frames
 from ecogpipe.results.channels import read_channels
@@ -16,6 +14,7 @@ from ecogpipe.results.mask import read_mask
 from ecogpipe.results.provenance import provenance
 from ecogpipe.results.recording import RawRecording, open_raw
 from ecogpipe.runtime.progress import progress
+from ecogpipe.signal.rates import slot_seconds
 from ecogpipe.storage.atomic import whole_file
 
 COMPRESSIONS = ("none", "gzip")
@@ -78,7 +77,7 @@ def export_nwb(
     with open_raw(raw) as acquired:
         start = _start_of(acquired)
         acquisition = acquired.acquisition
-        slots = table.daq_row[table.electrode_channels] / acquisition.n_rows
+        slots = table.daq_row[table.electrode_channels]
         series: list[Series] = raw_series(acquired, table) if has_raw else []
         series += [each for mirror in mirrors for each in mirror_series(mirror)]
         content = NwbContent(
@@ -88,7 +87,7 @@ def export_nwb(
             table=table,
             mask=read_mask(mask),
             events=read_events(events),
-            sample_delays=np.asarray(slots / float(acquisition.rate), dtype=np.float64),
+            sample_delays=slot_seconds(slots, acquisition.n_rows, acquisition.rate),
             edge_seconds=seconds_of_frames(acquired.segments, acquisition.rate, raw),
             series=series,
             provenance=made_by,

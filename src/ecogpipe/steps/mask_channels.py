@@ -21,8 +21,9 @@ from ecogpipe.results.identity import KEY, check_same_signal
 from ecogpipe.results.mask import AUTOMATIC, MANUAL, MaskTable, diagnostic_text, write_mask
 from ecogpipe.results.provenance import provenance
 from ecogpipe.results.scan import Scan, read_correlation, read_scan
+from ecogpipe.storage.portable import relative_name
 from ecogpipe.study.foreign_masks import read_mask_arrays
-from ecogpipe.study.manual_masks import Decision, mask_files, read_manual_mask
+from ecogpipe.study.manual_masks import ROWS, Decision, read_manual_mask, rows_of_recording
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +99,10 @@ def mask_channels(
     judged = judge_sites(numbers, table.chan_map, thresholds)
     name = recording.rpartition("/")[2]
     decisions = [] if manual is None else read_manual_mask(manual, name, table, read_mask_arrays)
-    inputs = [scan, channels] if manual is None else [scan, channels, manual, *mask_files(manual)]
-    settings = {"recording": recording, "automatic": thresholds}
+    settings: dict[str, Any] = {"recording": recording, "automatic": thresholds}
+    if manual is not None and (rows := rows_of_recording(manual, name)):
+        # Of the table only what is of this recording counts: another row in it makes no other mask.
+        settings |= {MANUAL: relative_name(manual, mask.parent), ROWS: rows}
     header: dict[str, Any] = {
         "recording": recording,
         "thresholds": thresholds,
@@ -108,7 +111,7 @@ def mask_channels(
         "diagnostics": _summarise_diagnostics(scanned, table),
         KEY: identity.as_json(),
         "signal_hash": scanned.signal_hash,
-        "provenance": provenance("mask_channels", inputs, settings, mask.parent),
+        "provenance": provenance("mask_channels", [scan, channels], settings, mask.parent),
     }
     at_sites["neighbour_correlation"] = judged.neighbour_correlation
     decided = combine(table, fault_reasons(judged.faults, table.chan_map), decisions, at_sites, header)

@@ -159,7 +159,7 @@ def _summary(
         # The numbers of each site, and what the files say of each channel, are not shown, and are most of it.
         mask=replace(mask, numbers={}),
         events=events,
-        acquisition=replace(scanned.acquisition, info={}),
+        acquisition=replace(scanned.acquisition, info={}, overrides=scanned.acquisition.overrides | table.overrides),
         n_samples=scanned.n_samples,
         bad_samples=wording.bad_samples_text(scanned.numbers["n_nonfinite"]),
         older=older_changes("ingest", files.raw) if files.raw.exists() else "",

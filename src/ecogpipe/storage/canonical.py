@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
+from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
 from math import nan
@@ -247,6 +248,26 @@ def gap_free_ranges(segments: Sequence[Segment]) -> list[tuple[int, int]]:
     firsts = [segment.first_sample for segment in segments if segment.after_gap or not segment.first_sample]
     end = segments[-1].first_sample + segments[-1].n_samples
     return list(pairwise([*firsts, end]))
+
+
+def stretch_seconds(segments: Sequence[Segment]) -> list[float | None]:
+    """Return the seconds from the first sample to that of each stretch without a gap; None where that is not known.
+
+    Examples
+    --------
+    >>> early, late = "2020-01-01T00:00:00+00:00", "2020-01-01T00:01:30+00:00"
+    >>> stretch_seconds([Segment(0, 50, early, "a"), Segment(50, 70, late, "b", 40.0, after_gap=True)])
+    [0.0, 90.0]
+    """
+    starts = {segment.first_sample: segment.start_time for segment in segments}
+    times = [starts[first] for first, _ in gap_free_ranges(segments)]
+    return [0.0, *(_seconds_between(times[0], time) for time in times[1:])]
+
+
+def _seconds_between(earlier: str, later: str) -> float | None:
+    if not (earlier and later):
+        return None
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def read_texts(dataset: h5py.Dataset) -> list[str]:

@@ -12,12 +12,16 @@ import numpy.typing as npt
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable
 from ecogpipe.errors import FormatError, MaskError, nearest
 from ecogpipe.storage.atomic import whole_file
+from ecogpipe.storage.digests import sha256_of_file
 from ecogpipe.storage.tsv import read_tsv
 
 _COLUMNS = ("recording", "what", "which", "keep", "reason")
 _EVERY_RECORDING = "*"
 
 _LISTED_AT_MOST = 12
+
+ROWS = "rows"
+"""By this name the provenance of a mask keeps the rows that it was made with."""
 
 FILE = "file"
 """The word in `what` for a mask that another tool saved."""
@@ -103,10 +107,23 @@ def check_manual_mask(path: Path, recordings: Collection[str]) -> None:
             )
 
 
-def mask_files(path: Path) -> list[Path]:
-    """Return the files that a manual mask names, each once."""
-    named = [_file_and_variable(cells["which"])[0] for _, cells in _rows(path) if cells["what"] == FILE]
-    return [path.parent / name for name in dict.fromkeys(named)]
+def rows_of_recording(path: Path, recording: str) -> list[dict[str, str]]:
+    """Return the rows of a manual mask that speak of a recording, in their order, with the hash of a file they name.
+
+    Raises
+    ------
+    MaskError
+        If the table is no manual mask.
+    """
+    rows = [cells for _, cells in _rows(path) if cells["recording"] in (_EVERY_RECORDING, recording)]
+    return [
+        {name: cell for name, cell in row.items() if name != "recording"} | _hash_of_file(path, row) for row in rows
+    ]
+
+
+def _hash_of_file(path: Path, row: Mapping[str, str]) -> dict[str, str]:
+    named = path.parent / _file_and_variable(row["which"])[0]
+    return {"sha256": sha256_of_file(named)} if row["what"] == FILE and named.is_file() else {}
 
 
 def new_row(recording: str, meant: str, keep: str, reason: str) -> dict[str, str]:

@@ -1,0 +1,28 @@
+"""What results follow from besides files: a job whose causes are others now runs again, by what they say."""
+
+from ecogpipe.study.manual_masks import rows_of_recording
+
+
+def get_manual_rows(wildcards) -> list[dict]:
+    mask = manual_mask_path(MASKS, wildcards.subject, wildcards.session)
+    return rows_of_recording(mask, wildcards.recording) if mask.exists() else []
+
+
+@signed
+def get_manual_mask(wildcards) -> list[str]:
+    """Return the manual mask of a session where it speaks of a recording; what it says counts, not its time."""
+    mask = manual_mask_path(MASKS, wildcards.subject, wildcards.session)
+    return [ancient(str(mask))] if get_manual_rows(wildcards) else []
+
+
+@signed
+def get_edges_rule(wildcards) -> dict:
+    """Return what the edges of a recording follow from, besides its samples."""
+    return {"settings": config["events"], "revision": REVISIONS["extract_events"], **get_lines(wildcards)}
+
+
+@signed
+def get_mask_rule(wildcards) -> dict:
+    """Return what the mask of a recording follows from, besides its samples: thresholds, and rows that are of it."""
+    rows = get_manual_rows(wildcards)
+    return config["masks"]["automatic"] | ({"rows": rows} if rows else {})
