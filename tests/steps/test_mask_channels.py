@@ -172,7 +172,7 @@ def test_a_person_wins_over_the_rule(tmp_path: Path, channels: Path) -> None:
 
 
 def test_the_mask_says_what_made_it(tmp_path: Path, channels: Path) -> None:
-    path = mask_of(write_scan(tmp_path), channels, write_manual(tmp_path))
+    path = mask_of(write_scan(tmp_path), channels, write_manual(tmp_path, "test_001\tchannel\t3\tdrop\tloose"))
     header = read_mask(path).header
     assert header["recording"] == "test_001"
     assert header["thresholds"] == AUTOMATIC

@@ -13,11 +13,13 @@ from ecogpipe.results.channels import read_channels
 from ecogpipe.steps.ingest import ingest
 from ecogpipe.steps.map_channels import map_channels
 from ecogpipe.steps.mirror import mirror_recording
+from ecogpipe.steps.report import report
 from ecogpipe.steps.scan import scan
 from ecogpipe.storage.canonical import read_acquisition
 from ecogpipe.storage.tsv import read_tsv
 from ecogpipe.study.config import load_schema
 from ecogpipe.synthetic import SyntheticRecording
+from finished_study import finished_recording, write_page
 
 KEYS = set(load_schema("recordings")["properties"]["overrides"]["properties"])
 BARE = {"n_rows": 2, "n_columns": 3, "n_bncs": 1, "units": "V", "sampling_rate": 100}
@@ -126,6 +128,16 @@ def test_overrides_of_channels_have_their_effect_and_are_shown(tmp_path):
     table = read_channels(channels)
     assert (table.gain, table.pitch_mm, table.bnc_kinds) == (-20.0, (0.4, 0.5), {2: "ttl_low"})
     assert read_tsv(channels).header["overrides"] == declared
+
+
+def test_declared_gain_and_pitch_are_shown_wherever_a_person_looks(tmp_path):
+    done = finished_recording(tmp_path / "s1" / "a" / "test_001", seconds=4, declared={"gain": -20.0})
+    page = write_page(done)
+    index = report({"s1/a/test_001": done.folder}, tmp_path / "report.html", mirrors=["Fs200"], title="Study")
+    assert "gain = -20.0" in page.with_suffix(".json").read_text(encoding="utf-8")
+    assert "gain = -20.0" in index.read_text(encoding="utf-8")
+    with h5py.File(done.mirror) as file:
+        assert json.loads(file.attrs["overrides"]) == {"gain": -20.0}
 
 
 ELSEWHERE = {
