@@ -42,6 +42,8 @@ MIRRORS: dict[str, dict[str, Any]] = {
     "causal": {"ratio": 5, "bandpass": [None, 80], "order": 2, "phase": "causal", "reference": "average"},
 }
 TEXTS = {"provenance", "identity", "notes", "note", "edges", "reason", "diagnostics", "info", "overrides", "doubtful"}
+COPIED = {"channel_mask"}
+"""What a mirror repeats of another result, where its signals depend on it."""
 """Entries of headers, columns and attributes that are words, or say what made a file."""
 
 
@@ -98,7 +100,7 @@ def of_hdf5(path: Path) -> str:
 
         def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
             found.update({f"{name}@{key}": plain(value) for key, value in item.attrs.items() if key not in TEXTS})
-            if isinstance(item, h5py.Dataset) and name.partition("/")[0] not in TEXTS:
+            if isinstance(item, h5py.Dataset) and name.partition("/")[0] not in TEXTS | COPIED:
                 values = item[()]
                 is_signal = isinstance(values, np.ndarray) and values.dtype.kind in "iufb"
                 found[name] = of_array(values) if is_signal else plain(values)

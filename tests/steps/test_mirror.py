@@ -171,11 +171,11 @@ def test_aux1_pulses_survive_a_negative_slope(recording, tmp_path):
 
 def test_a_mirror_says_what_it_is(inputs):
     with h5py.File(mirrored(inputs)) as file:
-        channels, mask = read_channels(inputs[1]), read_mask(inputs[2])
+        channels = read_channels(inputs[1])
         assert canonical.read_acquisition(file).rate == 200
         assert (file["Fs"][()], file.attrs["ratio"], file.attrs["ecogpipe_format"]) == (200.0, 5, 1)
         np.testing.assert_array_equal(file["electrode_channels"], channels.electrode_channels)
-        np.testing.assert_array_equal(file["channel_mask"], mask.keep)
+        assert "channel_mask" not in file, "it would stay as it is when the mask changes"
         units = np.array(canonical.read_texts(file["row_units"]))
         assert set(units[channels.electrode_channels]) == {"uV"}
         assert set(units[channels.diagnostic_channels]) == {"V"}
@@ -478,3 +478,26 @@ def test_a_mirror_that_is_packed_holds_the_same_and_says_so(inputs):
     assert np.array_equal(open_recording(packed).data[:], open_recording(plain).data[:])
     with pytest.raises(SettingsError, match="compression"):
         mirrored(inputs, "other.h5", compression="zip")
+
+
+@pytest.mark.parametrize("settings", [{"reference": "average"}, {"masked": "nan"}])
+def test_a_mirror_whose_signals_depend_on_the_mask_holds_it(inputs, settings):
+    path = mirrored(inputs, "used.h5", **settings)
+    with h5py.File(path) as file:
+        assert np.array_equal(file["channel_mask"][()], read_mask(inputs[2]).keep)
+
+
+def test_a_mirror_alone_says_no_mask_that_may_be_old(inputs, tmp_path):
+    alone = tmp_path / "alone.h5"
+    alone.write_bytes(mirrored(inputs).read_bytes())
+    assert open_recording(alone).channel_mask.all()
+    assert np.array_equal(open_recording(mirrored(inputs)).channel_mask, read_mask(inputs[2]).keep)
+
+
+def test_a_reference_of_fewer_channels_than_are_asked_for_is_refused(inputs, tmp_path):
+    n_active = int(read_mask(inputs[2]).keep.sum())
+    mirrored(inputs, "enough.h5", reference="average", least_active=n_active)
+    with pytest.raises(MaskError, match=f"{n_active} of .* are active, and .* at least {n_active + 1} .*least_active"):
+        mirrored(inputs, "few.h5", reference="average", least_active=n_active + 1)
+    assert not inputs[0].with_name("few.h5").exists()
+    mirrored(inputs, "none.h5", reference="none", least_active=1000)

@@ -309,7 +309,7 @@ def _check_inputs(path: Path, made_by: Mapping[str, Any], unused: str = "") -> I
             yield Finding(path, f"was made from {described['name']}, which is missing; put it back")
         elif not _is_unchanged(file, described):
             if file.name == unused:
-                text = f"was made with an earlier {unused}, and marks what that marked; its signals are the same"
+                text = f"was made with an earlier {unused}, on which its signals do not depend"
                 yield Finding(path, text, is_fault=False)
             else:
                 yield Finding(path, f"was made from another {described['name']} than the one that is there")

@@ -2,9 +2,11 @@
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import version
 
 from ecogpipe.errors import EcogpipeError
 
@@ -35,11 +37,16 @@ _OF_THE_SYSTEM = {
 }
 
 
+_STOPPED, _NOT_READ = 130, 141
+"""Exit statuses that shells give programs which Ctrl-C stopped, and whose output nobody read to its end."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, by default those of the program; returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="ecogpipe", description="From raw recordings of active electrode arrays to mapped, masked, filtered HDF5."
     )
+    parser.add_argument("--version", action="version", version=f"ecogpipe {version('ecogpipe')}")
     parser.set_defaults(takes_rest=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     words = sys.argv[1:] if argv is None else argv
@@ -53,6 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.rest = rest
     try:
         status: int = arguments.execute(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("Stopped by Ctrl-C.", file=sys.stderr)
+        return _STOPPED
+    except BrokenPipeError:
+        # What reads the output has seen enough, as `| head` does; Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOT_READ
     except EcogpipeError as error:
         print(error, file=sys.stderr)
         return 1

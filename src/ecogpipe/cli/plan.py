@@ -45,8 +45,11 @@ def _plan(study: Study, cores: int) -> int:
     if plans:
         _print_plans(study, plans, cores)
         refusals += _refusals(study, plans, cores)
-    for line in describe(find_reruns(study.recordings, study.results, study.config["mirrors"])):
+    again = list(describe(find_reruns(study.recordings, study.results, study.config["mirrors"])))
+    for line in again:
         print(line)
+    if plans and not again and not refusals and not _bytes_to_write(study, plans):
+        print("Nothing is left to make, unless settings, the table or the masks were changed since the last run.")
     for refusal in refusals:
         print(refusal, file=sys.stderr)
     return 1 if refusals else 0

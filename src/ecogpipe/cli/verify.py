@@ -8,6 +8,7 @@ from pathlib import Path
 from ecogpipe.checks.verify import Finding, verify_recording, verify_report
 from ecogpipe.cli.commands import Study, add_config_arguments, read_study
 from ecogpipe.results.names import REPORT
+from ecogpipe.study.lock import find_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _verify(study: Study) -> int:
     n_faults = 0
+    if run := find_run(study.folder):
+        print(f"A run is at work here since {run.since}: what it has not made yet counts as a difference.\n")
     for recording in study.recordings:
         results = study.results / recording.full_name
         n_faults += _print_findings(recording.full_name, verify_recording(results, list(study.config["mirrors"])))

@@ -344,6 +344,12 @@ def _far_apart(places: Floats, group: Positions, count: int) -> Positions:
     return group[chosen]
 
 
+def _reference_text(facts: MirrorFacts, mask: MaskTable) -> str:
+    if facts.settings["reference"] == "none":
+        return facts.reference_text
+    return f"{facts.reference_text}, {int(mask.keep.sum())} of {len(mask)}"
+
+
 def _facts(inputs: PageInputs) -> list[tuple[str, str]]:
     recording, mask, facts = inputs.recording, inputs.mask, inputs.facts
     acquisition = recording.acquisition
@@ -361,7 +367,7 @@ def _facts(inputs: PageInputs) -> list[tuple[str, str]]:
         ("mirror", facts.rate_text),
         ("band", facts.filter_text),
         ("notches", facts.notch_text),
-        ("reference", facts.reference_text),
+        ("reference", _reference_text(facts, mask)),
         ("rows", facts.row_text),
         ("settling", facts.settling_text),
         ("sites", wording.sites_text(mask)),

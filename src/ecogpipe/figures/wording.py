@@ -18,7 +18,7 @@ from ecogpipe.storage import canonical
 
 _TOLD = frozenset((
     "rate", "ratio", "bandpass", "order", "notches", "notch_width", "design", "phase", "transition", "reference",
-    "correct_skew", "masked", "compression",
+    "correct_skew", "masked", "compression", "least_active",
 ))  # fmt: skip
 """Settings of a mirror that have words of their own."""
 

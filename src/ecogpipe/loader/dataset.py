@@ -38,7 +38,7 @@ class Stretch:
     seconds: float | None
 
 
-@dataclass
+@dataclass(repr=False)
 class Dataset:
     """A recording, or a mirror of one, as a scientist uses it.
 
@@ -98,6 +98,13 @@ class Dataset:
 
     def __post_init__(self) -> None:
         self.chan_map = self.full_map
+
+    def __repr__(self) -> str:
+        n_samples, n_good = self.data.n_samples, int(self.active_mask.sum())
+        return (
+            f"<Dataset {len(self.data)} channels x {n_samples} samples, {self.Fs:.10g} Hz, "
+            f"{n_samples / self.Fs:.6g} s, {n_good} of {len(self.active_mask)} good, {self.path.name}>"
+        )
 
     @property
     def Fs(self) -> float:  # noqa: N802  # the name that the lab's tools use

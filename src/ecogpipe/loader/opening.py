@@ -39,7 +39,8 @@ def open_recording(
     ----------
     path
         A file that `ingest` or `mirror_recording` wrote. A recording needs its channels.tsv beside it; a mirror
-        carries its map and mask. Where mask.tsv and events.tsv stand beside the file, they are read. Or an NWB file, of
+        carries its map, and a mask only where its signals depend on it. Where mask.tsv and events.tsv stand beside the
+        file, they are read; where there is no mask, all channels are kept. Or an NWB file, of
         ecogpipe or others, which is read by itself: electrodes that make a grid are its sites.
     series
         Of an NWB file: name, or path in the file, of the ElectricalSeries; needed where there are several.
@@ -73,7 +74,8 @@ def open_recording(
 def _open_mirror(path: Path) -> Dataset:
     mirror = read_mirror(path)
     columns = tuple(int(channel) // mirror.acquisition.n_rows for channel in mirror.bnc_channels)
-    mask, reasons = _mask_beside(path, mirror.channel_mask)
+    everything = np.ones(len(mirror.electrode_channels), dtype=bool)
+    mask, reasons = _mask_beside(path, everything if mirror.channel_mask is None else mirror.channel_mask)
     return Dataset(
         path=path,
         data=MappedSource.from_hdf_sources(path, canonical.DATA, mirror.electrode_channels.tolist()),

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from ecogpipe.errors import FilterError, SettingsError, nearest
 from ecogpipe.signal.filters import Design, FilterSettings, Phase, design_fir, design_sos, settling_samples
 from ecogpipe.signal.rates import ratio_to
-from ecogpipe.signal.reference import Reference
+from ecogpipe.signal.reference import LEAST_ACTIVE, Reference
 
 Masked = Literal["keep", "nan"]
 Compression = Literal["none", "gzip"]
@@ -33,6 +33,8 @@ class MirrorSettings:
         Whether the electrode and diagnostic rows are moved to the time of multiplexer slot 0.
     masked : {'keep', 'nan'}
         What masked rows hold: their signal like the others, or NaN.
+    least_active : int
+        Active channels that a reference needs.
     compression : {'none', 'gzip'}
         How the samples are stored.
     """
@@ -44,6 +46,12 @@ class MirrorSettings:
     correct_skew: bool = False
     masked: Masked = "keep"
     compression: Compression = "none"
+    least_active: int = LEAST_ACTIVE
+
+    @property
+    def uses_mask(self) -> bool:
+        """Whether the signals depend on which channels are kept."""
+        return self.reference != "none" or self.masked == "nan"
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "MirrorSettings":

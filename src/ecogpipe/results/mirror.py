@@ -52,8 +52,9 @@ class Mirror:
         Rows that are electrodes; rows that ``/bnc`` holds again.
     bnc_kinds : tuple of str
         Kind of each of `bnc_channels`.
-    channel_mask : ndarray of bool
-        One element per electrode channel, True where it is kept, as the mask was when the mirror was made.
+    channel_mask : ndarray of bool or None
+        One element per electrode channel, True where it was kept, where the signals depend on it; None where they do
+        not, as the mask may change then and the mirror stay.
     chan_map : ChannelMap
         The site of each electrode channel.
     segments : list of Segment
@@ -67,7 +68,7 @@ class Mirror:
     electrode_channels: npt.NDArray[np.intp]
     bnc_channels: npt.NDArray[np.intp]
     bnc_kinds: tuple[str, ...]
-    channel_mask: Bools
+    channel_mask: Bools | None
     chan_map: ChannelMap
     segments: list[Segment]
 
@@ -97,14 +98,19 @@ def read_mirror(path: Path) -> Mirror:
             electrode_channels=file[canonical.ELECTRODE_CHANNELS][()].astype(np.intp),
             bnc_channels=file[canonical.BNC_CHANNELS][()].astype(np.intp),
             bnc_kinds=tuple(canonical.read_texts(file[canonical.BNC_KINDS])),
-            channel_mask=file[canonical.CHANNEL_MASK][()],
+            channel_mask=file[canonical.CHANNEL_MASK][()] if canonical.CHANNEL_MASK in file else None,
             chan_map=_chan_map(file),
             segments=canonical.read_segments(file),
         )
 
 
 def create_mirror(
-    file: h5py.File, recording: RawRecording, ratio: int, table: ChannelTable, keep: Bools, settling_samples: int
+    file: h5py.File,
+    recording: RawRecording,
+    ratio: int,
+    table: ChannelTable,
+    used_mask: Bools | None,
+    settling_samples: int,
 ) -> None:
     """Write everything but the signals into a new mirror, and make room for them.
 
@@ -118,8 +124,8 @@ def create_mirror(
         Integer ratio of the rates.
     table
         What the channels of the recording are.
-    keep
-        One bool per electrode channel, True where it is kept.
+    used_mask
+        One bool per electrode channel, True where it is kept; None where the signals do not depend on it.
     settling_samples
         Samples from each end in which the filter's padding shows.
     """
@@ -137,7 +143,8 @@ def create_mirror(
     electrodes = table.electrode_channels
     file[canonical.ELECTRODE_CHANNELS] = electrodes
     file[_SLOTS] = table.daq_row
-    file[canonical.CHANNEL_MASK] = keep
+    if used_mask is not None:
+        file[canonical.CHANNEL_MASK] = used_mask
     file[canonical.SITES] = np.stack([table.site_row[electrodes], table.site_column[electrodes]], axis=1)
     canonical.write_texts(file, _ROW_UNITS, np.where(table.role == ELECTRODE, "uV", "V").tolist())
     canonical.write_segments(file, [_at_new_rate(segment, acquisition.rate, ratio) for segment in recording.segments])

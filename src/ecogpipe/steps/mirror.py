@@ -73,7 +73,7 @@ def mirror_recording(
         if masked is not None:
             made_of["signal_hash"] = masked.signal_hash
         with _new_mirror(mirror, wanted.compression) as file, flushed_early(file) as flush:
-            create_mirror(file, recording, ratio, table, keep, settling)
+            create_mirror(file, recording, ratio, table, keep if wanted.uses_mask else None, settling)
             write_identity(file, identity)
             write_provenance(file, made_of)
             engine = MirrorEngine(file, recording, table, keep, ratio, wanted, flush)
@@ -111,11 +111,12 @@ def _ratio(wanted: MirrorSettings, recording: RawRecording, name: str) -> int:
 
 
 def _check_reference(wanted: MirrorSettings, keep: Bools, where: Path, name: str) -> None:
-    if wanted.reference != "none" and keep.sum() < LEAST_ACTIVE:
+    least = max(LEAST_ACTIVE, wanted.least_active)
+    if wanted.reference != "none" and keep.sum() < least:
         raise MaskError(
             f"{where}: {keep.sum()} of {keep.size} electrode channels are active, and mirror {name!r} takes the "
-            f"{wanted.reference} of at least {LEAST_ACTIVE} as its reference; keep more channels in the mask of the "
-            "session, or choose the reference 'none' for this mirror."
+            f"{wanted.reference} of at least {least} as its reference; keep more channels in the mask of the session, "
+            "lower least_active, or choose the reference 'none' for this mirror."
         )
 
 

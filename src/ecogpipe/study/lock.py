@@ -78,6 +78,21 @@ def hold_study(study: Path) -> Iterator[Held]:
         _write(file, "")
 
 
+def find_run(study: Path) -> Run | None:
+    """Return the run that is at work in a study, None where there is none; nothing is locked or changed."""
+    path = study / _LOCK
+    if not path.is_file():
+        return None
+    with path.open("r", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read_run(file)
+        except OSError:
+            return None
+    return None
+
+
 def is_locked_by_snakemake(study: Path) -> bool:
     """Tell whether Snakemake's own lock is on a study, held or left behind."""
     return any((study / _LOCKS_OF_SNAKEMAKE).glob("*.lock"))
