@@ -211,6 +211,51 @@ class TestEdits:
         assert planned(edited) == {f"{name} 1" for name in own} | {"mirror 2", "qc 2"}
 
 
+class TestMirrorsOfSomeRecordings:
+    """A slow recording beside fast ones, with mirrors of its own."""
+
+    @pytest.fixture
+    def study(self, tmp_path: Path) -> Path:
+        fast, slow = row("a", "fast", "raw/a.tdms"), row("a", "slow", "raw/b.tdms", overrides="")
+        study = write_study(tmp_path, fast, slow)
+        write_tdms(study, "a.tdms")
+        SyntheticRecording(*SET_UP, rate=150, seconds=8, seed=1, n_bncs=2).write_tdms([study / "raw" / "b.tdms"])
+        other = {"rate": 50, "bandpass": [2, 20]}
+        edit(study, lambda config: config["mirrors"].update(slow={**config["mirrors"]["low"], **other}))
+        return study
+
+    def say(self, study: Path, fast: str, slow: str) -> None:
+        table = study / "config" / "recordings.tsv"
+        header, *rows = table.read_text().splitlines()
+        cells = dict(zip(("fast", "slow"), (fast, slow), strict=True))
+        lines = [f"{line}\t{cells[line.split(chr(9))[2]]}" for line in rows]
+        table.write_text("\n".join([f"{header}\tmirrors", *lines]) + "\n")
+
+    def test_a_mirror_that_cannot_be_is_named_at_the_dry_run(self, study: Path) -> None:
+        told = run_snakemake(study, "--dry-run").stdout
+        assert "The mirror 'low' cannot be made of s1/a/slow." in told
+        assert "'slow' cannot be made" not in told
+
+    def test_each_has_its_own_and_the_study_is_whole(self, study: Path) -> None:
+        self.say(study, "low", "slow")
+        run = run_snakemake(study, by=OURS)
+        assert run.returncode == 0, run.stdout
+        names = {path.name for path in (study / "results" / "s1" / "a").rglob("*_*.h5")}
+        assert names == {"fast_low.h5", "slow_slow.h5"}
+        assert planned(study) == set()
+        assert "cannot be made" not in run_snakemake(study, "--dry-run").stdout
+        for recording, mirror in (("fast", "low"), ("slow", "slow")):
+            findings = verify_recording(study / "results" / "s1" / "a" / recording, [mirror])
+            assert [found for found in findings if found.is_fault] == []
+        assert "not made yet" not in (study / "results" / "report.html").read_text().partition("<tbody>")[2]
+
+    def test_a_name_that_is_none_is_refused(self, study: Path) -> None:
+        self.say(study, "all", "slwo")
+        run = run_snakemake(study, "--dry-run")
+        assert run.returncode == 1
+        assert "recording s1/a/slow: mirrors names 'slwo'. Did you mean 'slow'?" in run.stdout
+
+
 class TestStudyOfAnOlderVersion:
     """A small study as version 0.1.0 finished it; the raw files of one of its recordings are gone."""
 

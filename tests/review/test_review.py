@@ -173,7 +173,7 @@ def test_saved_rows_are_the_mask_of_the_session_and_keep_what_is_there(server: R
         asked(version_of_page(server), ("drop", "site 0,0"), ("keep", "column 3"), reason=reason),
     )
     assert answer.status == 200, answer.body
-    assert "The next run makes again the masks and pages of test_001" in answer.json["told"]
+    assert "The next run makes again the mask and pages of test_001" in answer.json["told"]
     assert mask.read_text().startswith(WRITTEN_BY_HAND)
     table = read_channels(study / "results" / "s1" / "a" / "test_001" / "channels.tsv")
     own, dropped, kept = read_manual_mask(mask, "test_001", table)

@@ -48,6 +48,10 @@ class Row:
     subject: str = "s1"
     session: str = "a"
     overrides: dict = field(default_factory=dict)
+    full_name: str = "s1/a/x"
+
+    def mirrors_of(self, names):
+        return names
 
 
 def write_tables(study, subject=SUBJECT, session=SESSION):
@@ -58,12 +62,16 @@ def write_tables(study, subject=SUBJECT, session=SESSION):
 
 
 def faults_of(study, nwb=NWB, rows=None):
-    return find_metadata(study, {"nwb": nwb, "mirrors": {"low": {}}}, rows or [Row()])[1]
+    return find_metadata(
+        study, {"nwb": nwb, "mirrors": {"low": {}}, "recordings": "config/recordings.tsv"}, rows or [Row()]
+    )[1]
 
 
 def test_what_is_filled_in_arrives_and_what_is_empty_is_left_out(tmp_path):
     write_tables(tmp_path)
-    metadata, faults = find_metadata(tmp_path, {"nwb": NWB, "mirrors": {"low": {}}}, [Row()])
+    metadata, faults = find_metadata(
+        tmp_path, {"nwb": NWB, "mirrors": {"low": {}}, "recordings": "config/recordings.tsv"}, [Row()]
+    )
     assert faults == []
     texts = metadata["s1/a"]
     assert texts["subject"] == {

@@ -22,6 +22,12 @@ def get_edges_rule(wildcards) -> dict:
 
 
 @signed
+def get_mirror_rates(wildcards) -> dict:
+    """Return the rates of the mirrors of a recording, by whose samples its edges are counted too."""
+    return {name: MIRROR_RATES[name] for name in get_mirrors(get_recording(wildcards))}
+
+
+@signed
 def get_mask_rule(wildcards) -> dict:
     """Return what the mask of a recording follows from, besides its samples: thresholds, and rows that are of it."""
     rows = get_manual_rows(wildcards)

@@ -65,7 +65,7 @@ rule extract_events:
     params:
         settings=config["events"],
         lines=get_lines,
-        mirrors=MIRROR_RATES,
+        mirrors=get_mirror_rates,
         revision=REVISIONS["extract_events"],
     message:
         "Finding the trigger edges of {wildcards.subject}/{wildcards.session}/{wildcards.recording}."

@@ -16,6 +16,7 @@ from ecogpipe.study.originals import find_future, find_missing, is_hdf5
 from ecogpipe.study.recordings import (
     Recording,
     check_masks,
+    check_mirrors,
     check_wirings,
     manual_mask_path,
     read_recordings,
@@ -45,6 +46,7 @@ def read_study() -> dict[str, Recording]:
         check_config(config, where=" with ".join(map(str, workflow.configfiles)))
         recordings = read_recordings(table, study=Path())
         check_wirings(recordings, table, WIRINGS if WIRING_TABLES else None)
+        check_mirrors(recordings, table, config["mirrors"])
         check_masks(recordings, MASKS)
     except EcogpipeError as error:
         stop(str(error))
@@ -56,6 +58,7 @@ MIRROR_RATES = {
     name: {key: settings[key] for key in ("rate", "ratio") if key in settings}
     for name, settings in config["mirrors"].items()
 }
+OTHER_MIRRORS = {name: list(recording.mirrors) for name, recording in RECORDINGS.items() if recording.mirrors}
 MISSING = find_missing(RECORDINGS.values(), Path("results"), config["recordings"])
 PRESENT = [recording for name, recording in RECORDINGS.items() if name not in MISSING]
 OF_THE_FUTURE = find_future(PRESENT)
@@ -72,6 +75,10 @@ def signed(function):
     """Keep the signature of a function with it: Snakemake asks for it several times for each job."""
     function.__signature__ = signature(function)
     return function
+
+
+def get_mirrors(recording: Recording) -> list[str]:
+    return recording.mirrors_of(config["mirrors"])
 
 
 def get_name(wildcards) -> str:
@@ -149,5 +156,8 @@ def get_lines(wildcards) -> dict:
 
 def get_all_results() -> list[str]:
     """Return every file that the steps make of the recordings that are there."""
-    folders = [RecordingFiles(Path("<results>", recording.full_name)) for recording in PRESENT]
-    return [str(output.path) for files in folders for output in files.outputs(config["mirrors"])]
+    return [
+        str(output.path)
+        for recording in PRESENT
+        for output in RecordingFiles(Path("<results>", recording.full_name)).outputs(get_mirrors(recording))
+    ]

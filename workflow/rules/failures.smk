@@ -32,6 +32,7 @@ def write_report():
             {name: page.parent / name for name in RECORDINGS},
             page,
             mirrors=list(config["mirrors"]),
+            other_mirrors=OTHER_MIRRORS,
             title=step.TITLE,
             absent=MISSING,
             failed=failed,

@@ -11,9 +11,7 @@ rule export_nwb:
         channels="<results>/{subject}/{session}/{recording}/channels.tsv",
         mask="<results>/{subject}/{session}/{recording}/mask.tsv",
         events="<results>/{subject}/{session}/{recording}/events.tsv",
-        mirrors=expand(
-            "<results>/{{subject}}/{{session}}/{{recording}}/{{recording}}_{mirror}.h5", mirror=NWB.get("mirrors", [])
-        ),
+        mirrors=get_nwb_mirrors,
     output:
         nwb="<results>/{subject}/{session}/{recording}/{recording}.nwb",
     log:

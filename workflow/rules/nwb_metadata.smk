@@ -25,6 +25,13 @@ def get_metadata(wildcards) -> dict:
     return (METADATA or read_metadata([get_recording(wildcards)]))[session]
 
 
+@signed
+def get_nwb_mirrors(wildcards) -> list[str]:
+    """Return the mirrors that the NWB file of a recording holds."""
+    files = RecordingFiles(Path("<results>", get_name(wildcards)))
+    return [str(files.mirror(name)) for name in get_mirrors(get_recording(wildcards)) if name in NWB["mirrors"]]
+
+
 def get_nwb_files() -> list[str]:
     """Return the NWB files of the recordings that are there, where they are wanted."""
     folders = [Path("<results>", recording.full_name) for recording in PRESENT if NWB["make"]]

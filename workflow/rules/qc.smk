@@ -55,6 +55,7 @@ rule report:
     params:
         recordings=list(RECORDINGS),
         mirrors=list(config["mirrors"]),
+        other_mirrors=OTHER_MIRRORS,
         absent=MISSING,
         revision=REVISIONS["report"],
     message:

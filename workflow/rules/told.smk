@@ -1,7 +1,11 @@
 """What a run tells before it begins: what is odd about the table, what is made again, and what may be removed."""
 
+from ecogpipe.checks.mirror_rates import find_impossible_mirrors
 from ecogpipe.checks.reruns import describe, find_kept, find_old_pages, find_reruns
 from ecogpipe.study.recordings import find_shared
+
+# Asked of the words on the command line: Snakemake knows it later. A run proper meets such a recording in its job.
+IS_DRY_RUN = not {"-n", "--dry-run", "--dryrun"}.isdisjoint(sys.argv)
 
 if workflow.is_main_process:
     kept, twice = find_kept(PRESENT, Path("results")), find_shared(RECORDINGS.values(), config["recordings"])
@@ -13,5 +17,7 @@ if workflow.is_main_process:
             + (f" and {len(old_pages) - 1} others, *_qc.png." if len(old_pages) > 1 else "."),
             extra={"is_told": True},
         )
+    for sentence in find_impossible_mirrors(PRESENT, Path("results"), config["mirrors"]) if IS_DRY_RUN else []:
+        logger.warning(sentence)
     for line in describe(find_reruns(PRESENT, Path("results"), config["mirrors"])):
         logger.info(line, extra={"is_told": True})

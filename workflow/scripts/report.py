@@ -13,6 +13,7 @@ with job(snakemake.rule, snakemake.log[0], threads=snakemake.threads, mem_mb=sna
         {name: page.parent / name for name in params.recordings},
         page,
         mirrors=params.mirrors,
+        other_mirrors=params.other_mirrors,
         title=TITLE,
         absent=params.absent,
         logs=Path(snakemake.log[0]).parent,

@@ -101,6 +101,7 @@ def plan_recording(recording: Recording, config: Mapping[str, Any], user_tables:
     mirrors = {
         name: _mirror_plan(MirrorSettings.from_mapping(settings), headers[0])
         for name, settings in config["mirrors"].items()
+        if name in recording.mirrors_of(config["mirrors"])
     }
     packing = _sample_packing(headers[0], facts, config["storage"]["compression"])
     chunks = chunk_shape(facts.n_channels, facts.n_samples, facts.item_bytes)

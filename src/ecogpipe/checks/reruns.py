@@ -107,7 +107,7 @@ def _of_recording(recording: Recording, results: Path, mirrors: Mapping[str, Map
     is_gone = any(not file.exists() for file in recording.files)
     again: set[str] = set()
     files = RecordingFiles(results / recording.full_name)
-    for output in files.outputs(mirrors):
+    for output in files.outputs(recording.mirrors_of(mirrors)):
         step, path = output.step, output.path
         if not path.exists():
             again.add(step)

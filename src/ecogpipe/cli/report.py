@@ -27,6 +27,7 @@ def _execute(arguments: argparse.Namespace) -> int:
         {recording.full_name: study.results / recording.full_name for recording in study.recordings},
         arguments.single,
         mirrors=list(study.config["mirrors"]),
+        other_mirrors={each.full_name: each.mirrors for each in study.recordings if each.mirrors},
         title=TITLE,
         absent=find_missing(study.recordings, study.results, study.config["recordings"]),
         logs=study.folder / "logs",

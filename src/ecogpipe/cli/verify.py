@@ -29,7 +29,8 @@ def _verify(study: Study) -> int:
         print(f"A run is at work here since {run.since}: what it has not made yet counts as a difference.\n")
     for recording in study.recordings:
         results = study.results / recording.full_name
-        n_faults += _print_findings(recording.full_name, verify_recording(results, list(study.config["mirrors"])))
+        mirrors = recording.mirrors_of(study.config["mirrors"])
+        n_faults += _print_findings(recording.full_name, verify_recording(results, mirrors))
     n_faults += _print_findings("report", verify_report(study.results / REPORT))
     checked = f"{len(study.recordings)} recordings" if len(study.recordings) > 1 else "1 recording"
     print(f"\n{checked} checked, {n_faults or 'no'} {'difference' if n_faults == 1 else 'differences'} found.")

@@ -140,11 +140,10 @@ class ReviewedStudy:
         return read_mask(RecordingFiles(self.results / recording.full_name).mask)
 
     def made_again(self, recording: Recording) -> str:
-        """Say which results the next run makes again after a change of the mask of a recording's session."""
-        names = [other.recording for other in self.session_of(recording)]
-        mirrors = [name for name, settings in self.mirrors.items() if uses_mask(settings)]
+        """Say which results the next run makes again after a change of the mask of a recording."""
+        mirrors = [name for name in recording.mirrors_of(self.mirrors) if uses_mask(self.mirrors[name])]
         also = f", and the mirrors {', '.join(mirrors)}, which go by the mask" if mirrors else ""
-        return f"the masks and pages of {', '.join(names)}{also}; then the index."
+        return f"the mask and pages of {recording.recording}{also}; then the index."
 
     def save(self, asked: Mapping[str, Any]) -> dict[str, str]:
         """Save decisions; returns the version of the manual mask that is there now, and what to tell.

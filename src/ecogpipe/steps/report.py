@@ -46,6 +46,7 @@ def report(
     *,
     mirrors: Sequence[str],
     title: str,
+    other_mirrors: Mapping[str, Sequence[str]] | None = None,
     absent: Mapping[str, str] | None = None,
     failed: Mapping[str, str] | None = None,
     logs: Path | None = None,
@@ -68,6 +69,8 @@ def report(
         of itself. Pages of other mirrors, as of settings that are no more, are left out.
     title : str
         Heading of the page.
+    other_mirrors : mapping of str to sequence of str, optional
+        Names of the mirrors of the recordings that have not all of `mirrors`, by full name.
     absent, failed : mapping of str to str, optional
         Why the raw files of a recording are not there, and what failed in this run, by full name.
     logs : Path, optional
@@ -98,14 +101,15 @@ def report(
     absent, failed = absent or {}, failed or {}
     looked = {} if looks is None else read_looks(looks)
     files = {name: RecordingFiles(folder) for name, folder in folders.items()}
+    mirrors_of = {name: list((other_mirrors or {}).get(name, mirrors)) for name in folders}
     results = {
-        name: _summary(name, own, mirrors, _read_cost(own, mirrors, logs and logs / name), looked)
+        name: _summary(name, own, mirrors_of[name], _read_cost(own, mirrors_of[name], logs and logs / name), looked)
         for name, own in files.items()
         if all(path.exists() for path in _needed(own))
     }
-    states = {name: _state(name, own, mirrors, absent, failed) for name, own in files.items()}
-    inputs = [path for own in files.values() for path in _results(own, mirrors) if path.exists()]
-    pages = [path for own in files.values() for path in _pages(own, mirrors) if path.exists()]
+    states = {name: _state(name, own, mirrors_of[name], absent, failed) for name, own in files.items()}
+    inputs = [path for name, own in files.items() for path in _results(own, mirrors_of[name]) if path.exists()]
+    pages = [path for name, own in files.items() for path in _pages(own, mirrors_of[name]) if path.exists()]
     settings = {"title": title, "mirrors": list(mirrors)}
     with whole_file(page) as part:
         text = template("index").render(

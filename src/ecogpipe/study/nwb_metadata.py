@@ -86,8 +86,13 @@ def find_metadata(
     faults : list of str
         What is missing or malformed, each with its file and its cell.
     """
+    recordings = list(recordings)
     wanted = sorted({(recording.subject, recording.session) for recording in recordings})
     faults: list[str] = []
+    for recording in recordings:
+        nwb = config["nwb"]
+        if nwb["mirrors"] and not nwb["raw"] and not recording.mirrors_of(nwb["mirrors"]):
+            faults.append(f"{config['recordings']}: {recording.full_name} has none of the mirrors of nwb.mirrors")
     of_study = _study_texts(config, faults)
     subjects = _rows(study / SUBJECTS, ("subject",), {(subject,) for subject, _ in wanted}, _SUBJECT_COLUMNS, faults)
     sessions = _rows(study / SESSIONS, ("subject", "session"), wanted, _SESSION_COLUMNS, faults)

@@ -1,7 +1,7 @@
 """The recordings table: one row per recording, read and checked; the files themselves are not opened."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +14,11 @@ from ecogpipe.storage.strict_yaml import load_value
 from ecogpipe.storage.tsv import read_tsv
 from ecogpipe.study.config import check_row, load_schema
 from ecogpipe.study.manual_masks import check_manual_mask
+
+_ALL = "all"
+"""In the column of mirrors: each of the study."""
+
+_OPTIONAL = ("mirrors",)
 
 COLUMNS = ("subject", "session", "recording", "files", "daq", "headstage", "electrode", "bnc", "overrides")
 
@@ -39,6 +44,8 @@ class Recording:
         The declared BNC lines.
     overrides : dict
         Acquisition values that a person declared, by name.
+    mirrors : tuple of str
+        Names of its mirrors; empty for all of the study.
     """
 
     subject: str
@@ -50,6 +57,7 @@ class Recording:
     electrode: str
     bnc: tuple[BncLine, ...]
     overrides: dict[str, Any]
+    mirrors: tuple[str, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -66,10 +74,15 @@ class Recording:
         """The overrides that say what its channels are; a change of them needs no new reading of the files."""
         return split_overrides(self.overrides)[1]
 
+    def mirrors_of(self, study: Iterable[str]) -> list[str]:
+        """Return the names of its mirrors, of those of the study, in their order."""
+        return [name for name in study if not self.mirrors or name in self.mirrors]
+
     def as_row(self) -> dict[str, Any]:
         """Return the row as values that YAML and JSON can hold."""
         lines = [(line.column, line.kind, line.threshold) for line in self.bnc]
-        return asdict(self) | {
+        row = {name: value for name, value in asdict(self).items() if name != "mirrors" or value}
+        return row | {
             "files": [file.as_posix() for file in self.files],
             "bnc": [":".join(str(part) for part in line if part is not None) for line in lines],
         }
@@ -128,6 +141,23 @@ def check_wirings(recordings: Iterable[Recording], path: str | Path, user_tables
         known.add(set_up)
 
 
+def check_mirrors(recordings: Iterable[Recording], path: str | Path, mirrors: Collection[str]) -> None:
+    """Refuse a recording of the table `path` that wants a mirror which the study has not.
+
+    Raises
+    ------
+    SettingsError
+        With the recording, and the nearest name.
+    """
+    for recording in recordings:
+        for name in recording.mirrors:
+            if name not in mirrors:
+                raise SettingsError(
+                    f"{path}, recording {recording.full_name}: mirrors names {name!r}. {nearest(name, mirrors)} "
+                    f"An empty cell, or {_ALL}, means each."
+                )
+
+
 def check_masks(recordings: Iterable[Recording], folder: Path) -> None:
     """Refuse a manual mask in `folder`, <subject>/<session>.tsv, of no session, or with a recording it has not.
 
@@ -169,8 +199,8 @@ def manual_mask_path(folder: Path, subject: str, session: str) -> Path:
 
 def _check_columns(columns: tuple[str, ...], path: Path) -> None:
     for column in columns:
-        if column not in COLUMNS:
-            raise SettingsError(f"{path}: there is no column {column!r}. {nearest(column, COLUMNS)}")
+        if column not in (*COLUMNS, *_OPTIONAL):
+            raise SettingsError(f"{path}: there is no column {column!r}. {nearest(column, (*COLUMNS, *_OPTIONAL))}")
         if columns.count(column) > 1:
             raise SettingsError(f"{path}: the column {column!r} is there twice; keep one.")
     missing = [column for column in COLUMNS if column not in columns]
@@ -232,6 +262,7 @@ def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
         "files": list(_split(cells["files"], ";")),
         "bnc": [_parse_bnc_line(line, where) for line in _split(cells["bnc"], ",")],
         "overrides": parse_overrides(cells["overrides"], where),
+        "mirrors": [name for name in _split(cells.get("mirrors", ""), ",") if name != _ALL],
     }
     check_row(parsed, where)
     _check_file_names(parsed["files"], where)
@@ -242,6 +273,7 @@ def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
         )
     parsed["files"] = tuple(study / file for file in parsed["files"])
     parsed["bnc"] = tuple(BncLine(**line) for line in parsed["bnc"])
+    parsed["mirrors"] = tuple(parsed["mirrors"])
     return Recording(**parsed)
 
 
