@@ -19,6 +19,7 @@ _COMMANDS = {
     "review": "look at the pages of a study in a browser, and save which sites to drop or keep",
     "report": "write the index of the study as one file that can be mailed",
     "mask": "show the mask of a recording, drop or keep sites",
+    "export": "write signals of a recording as a plain array, for NumPy, Matlab or as text",
     "nwb": "write NWB files for archives and other programs, or check what they would say",
     "bids": "copy the NWB files of a study into a folder in the order of BIDS",
     "verify": "check that the results are what they claim, and hold the samples of the original files",

@@ -14,6 +14,7 @@ import scipy
 from nptdms import ChannelObject, GroupObject, RootObject, TdmsWriter
 
 from ecogpipe.errors import SettingsError
+from ecogpipe.storage import mat73
 
 if TYPE_CHECKING:
     from ecogpipe.synthetic.recording import SyntheticRecording
@@ -28,8 +29,6 @@ _NOTE = "synthetic recording"
 _STRIP_SECONDS = 1.0
 _VISIT_VOLTS = np.array([0.5, -(2.0**-20), 2.0**-20, -0.25])
 """What the samples of a visit of a row differ by from its signal, one for each of `OVERSAMPLING`."""
-_MATLAB_HEADER = "MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Jan  1 00:00:00 2018 HDF5 schema 1.00 ."
-_MATLAB_USER_BLOCK = 512
 _MATLAB_CHUNK_BYTES = 2**20
 _GZIP_LEVEL = 3
 
@@ -123,7 +122,7 @@ def write_mat73(rec: SyntheticRecording, path: Path, start: int, stop: int, layo
     """Write frames [start, stop) as Matlab's v7.3 does."""
     n_lines, per_frame = _shape_of_frame(rec, layout)
     frames = max(1, min(stop - start, _MATLAB_CHUNK_BYTES // (8 * n_lines * per_frame)))
-    with h5py.File(path, "w", userblock_size=_MATLAB_USER_BLOCK) as file:
+    with h5py.File(path, "w", userblock_size=mat73.USER_BLOCK) as file:
         data = file.create_dataset(
             "data",
             ((stop - start) * per_frame, n_lines),
@@ -132,35 +131,18 @@ def write_mat73(rec: SyntheticRecording, path: Path, start: int, stop: int, layo
             compression="gzip",
             compression_opts=_GZIP_LEVEL,
         )
-        data.attrs["MATLAB_class"] = np.bytes_("double")
+        mat73.set_class(data)
         for first, volts in _blocks(rec, start, stop, frames):
             lines = _lines(volts, rec.n_rows, layout)
             data[first * per_frame : first * per_frame + lines.shape[1]] = lines.T
         for name, value in _scalars(rec).items():
-            _write_matlab(file, name, value)
+            mat73.write_value(file, name, value)
         info = file.create_group("info")
         info.attrs["MATLAB_class"] = np.bytes_("struct")
         for name, value in _info(rec).items():
-            _write_matlab(info, name, value)
-    _write_matlab_header(path)
+            mat73.write_value(info, name, value)
+    mat73.write_header(path)
     return path
-
-
-def _write_matlab(group: h5py.Group, name: str, value: float | str) -> None:
-    if isinstance(value, str):
-        characters = np.frombuffer(value.encode("utf-16-le"), "<u2")[:, None]
-        dataset = group.create_dataset(name, data=characters)
-        dataset.attrs["MATLAB_class"] = np.bytes_("char")
-        dataset.attrs["MATLAB_int_decode"] = np.int32(2)
-    else:
-        dataset = group.create_dataset(name, data=np.array([[value]], "f8"))
-        dataset.attrs["MATLAB_class"] = np.bytes_("double")
-
-
-def _write_matlab_header(path: Path) -> None:
-    header = _MATLAB_HEADER.encode().ljust(116) + bytes(8) + b"\x00\x02IM"
-    with path.open("r+b") as file:
-        file.write(header)
 
 
 def write_mat5(rec: SyntheticRecording, path: Path, layout: LabLayout) -> Path:
