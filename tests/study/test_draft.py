@@ -7,11 +7,13 @@ import pytest
 import yaml
 
 from ecogpipe.cli import main
+from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import SettingsError
 from ecogpipe.storage.tsv import read_tsv
 from ecogpipe.study.config import check_config
 from ecogpipe.study.draft import draft_recordings
 from ecogpipe.study.recordings import read_recordings
+from ecogpipe.synthetic import SyntheticRecording
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -40,7 +42,7 @@ def test_init_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
         path.write_text(text)
     assert main(["init", str(tmp_path)]) == 0
     assert main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")]) == 1
-    assert "init overwrites nothing" in capsys.readouterr().err
+    assert "has no column 'subject', so that no row can be added" in capsys.readouterr().err
     assert {path: path.read_text() for path in mine} == mine
 
 
@@ -78,9 +80,61 @@ def test_a_blank_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refusal:
         read_recordings(table)
     assert str(refusal.value) == (
-        f"{table}, row 1: daq holds FILL_IN, a blank that only you can fill. Name of the DAQ, e.g. '2t-as daq v2', or "
-        "'passthru' for channels that are on no known array."
+        f"{table}: holds FILL_IN, a blank that only you can fill, in line 10: daq, headstage, electrode, bnc. The "
+        "first of them, daq: Name of the DAQ, e.g. '2t-as daq v2', or 'passthru' for channels that are on no known array."
     )
+
+
+def test_all_blanks_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+    touch(tmp_path / "raw", "a.tdms", "day1/b.tdms")
+    main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")])
+    with pytest.raises(SettingsError) as refusal:
+        read_recordings(tmp_path / "config" / "recordings.tsv")
+    assert "line 10: subject, session, daq" in str(refusal.value)
+    assert "line 11: subject, daq" in str(refusal.value), "the folder is the session"
+
+
+def write_recordings(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rec = SyntheticRecording("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64", rate=500, seconds=1, n_bncs=2)
+    for name in names:
+        rec.write_mat73(folder / name)
+
+
+def test_a_study_grows_and_every_line_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_recordings(tmp_path / "raw" / "rat1" / "day1", "a.mat")
+    assert main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")]) == 0
+    table = tmp_path / "config" / "recordings.tsv"
+    mine = table.read_text().replace("10:FILL_IN, 11:FILL_IN", "10:ttl_high, 11:analog") + "# my own note"
+    table.write_text(mine)
+    capsys.readouterr()
+    assert main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")]) == 0
+    assert table.read_text() == mine, "nothing is new"
+    write_recordings(tmp_path / "raw" / "rat1" / "day2", "a.mat", "b.mat")
+    assert main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")]) == 0
+    assert "added    2 rows" in capsys.readouterr().out
+    assert table.read_text().startswith(mine + "\n")
+    rows = read_tsv(table).rows
+    assert [(row["subject"], row["session"], row["recording"]) for row in rows] == [
+        ("rat1", "day1", "a"), ("rat1", "day2", "a"), ("rat1", "day2", "b"),
+    ]  # fmt: skip
+
+
+def test_what_a_header_tells_is_a_suggestion(tmp_path: Path) -> None:
+    write_recordings(tmp_path / "raw" / "rat1" / "day1", "a.mat")
+    main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")])
+    table = tmp_path / "config" / "recordings.tsv"
+    [row] = read_tsv(table).rows
+    fitting = [wiring for wiring in known_wirings() if wiring.fits(8, 10)]
+    assert len(fitting) > 1
+    assert (row["daq"], row["bnc"]) == ("FILL_IN", "10:FILL_IN, 11:FILL_IN"), "several fit: none is guessed"
+    set_up = "2t-as daq v2", "zif51_p4-50_demux-14c20r", "active_1008ch_sp_v2"
+    large = SyntheticRecording(*set_up, rate=1000, seconds=4)
+    large.write_mat73(tmp_path / "raw" / "rat1" / "day1" / "b.mat")
+    main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")])
+    assert read_tsv(table).rows[1]["electrode"] == "active_1008ch_sp_v2"
+    assert "# b: the file has 36 x 30 channels and" in table.read_text()
+    assert "the set-up is a suggestion" in table.read_text()
 
 
 @pytest.mark.parametrize(("name", "words"), [("notes.txt", "holds no raw files"), ("a;b.tdms", "rename the file")])

@@ -9,7 +9,7 @@ from ecogpipe.errors import SettingsError
 from ecogpipe.storage.atomic import whole_file
 from ecogpipe.storage.tsv import read_tsv
 from ecogpipe.study.config import config_folder
-from ecogpipe.study.draft import Draft, draft_recordings
+from ecogpipe.study.draft import Draft, draft_recordings, new_drafts, with_rows
 from ecogpipe.study.nwb_metadata import SESSIONS, SUBJECTS, blank_sessions, blank_subjects
 from ecogpipe.study.recordings import BLANK, COLUMNS
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes, and what it does, to its parser."""
     parser.description = (
         "Writes a commented config, a recordings table and a folder for masks into FOLDER/config. A file "
-        "that is there already stays as it is."
+        "that is there already stays as it is; rows for files that the table does not name yet are added at its end."
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="study folder; made where it does not exist")
     parser.add_argument(
@@ -30,16 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _init(study: Path, raw: Path | None) -> int:
     config = study / "config"
     table = config / "recordings.tsv"
-    if raw is not None and table.exists():
-        raise SettingsError(
-            f"{table} is there already, and init overwrites nothing; move it away, or add rows by hand."
-        )
     drafts = [] if raw is None else draft_recordings(raw.resolve(), study.resolve())
     for folder in ("masks", "wiring"):
         (config / folder).mkdir(parents=True, exist_ok=True)
     for name in ("config.yaml", "README.md"):
         _write_new(config / name, (config_folder() / name).read_text(encoding="utf-8"))
-    _write_new(table, _table_text(drafts))
+    if table.exists() and raw is not None:
+        drafts = _add_rows(table, drafts)
+    else:
+        _write_new(table, _table_text(drafts))
     sessions = _sessions(table)
     _write_new(study / SUBJECTS, blank_subjects(sessions))
     _write_new(study / SESSIONS, blank_sessions(sessions))
@@ -47,9 +46,26 @@ def _init(study: Path, raw: Path | None) -> int:
     return 0
 
 
+def _add_rows(table: Path, drafts: Sequence[Draft]) -> list[Draft]:
+    """Add rows for the recordings that a table has not at its end; every line that is there stays."""
+    known = read_tsv(table)
+    if missing := [column for column in COLUMNS if column not in known.columns]:
+        raise SettingsError(f"{table}: has no column {missing[0]!r}, so that no row can be added; name it first.")
+    added = new_drafts(drafts, known)
+    try:
+        text = table.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{table}: is not in UTF-8, so rows are not added to it; save it as UTF-8 text.") from error
+    if added:
+        with whole_file(table) as part:
+            part.write_text(with_rows(text, added, known.columns), encoding="utf-8", newline="")
+    print(f"{f'added    {len(added)} rows to' if added else 'kept    '} {table}")
+    return added
+
+
 def _sessions(table: Path) -> list[tuple[str, str]]:
     """Return subject and session of each row of a table, which may still hold blanks."""
-    return [(row["subject"], row["session"]) for row in read_tsv(table).rows]
+    return [(row.get("subject", BLANK), row.get("session", BLANK)) for row in read_tsv(table).rows]
 
 
 def _write_new(path: Path, text: str) -> None:
@@ -69,7 +85,7 @@ def _table_text(drafts: Sequence[Draft]) -> str:
         "# Set-ups that are known (daq | headstage | electrode); any other needs a table in the folder wiring:",
         *set_ups,
         "\t".join(COLUMNS),
-        *("\t".join(draft.cells()) for draft in drafts),
+        *(line for draft in drafts for line in draft.lines()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -17,12 +17,13 @@ from ecogpipe.storage.portable import to_json
 
 @dataclass(frozen=True)
 class Table:
-    """A table as read: its header values, its column names, and one dict of strings per row."""
+    """A table as read: its header values, its column names, one dict of strings per row, and the line of each."""
 
     path: Path
     header: dict[str, Any]
     columns: tuple[str, ...]
     rows: list[dict[str, str]]
+    lines: tuple[int, ...] = ()
 
 
 def write_tsv(
@@ -48,14 +49,15 @@ def read_tsv(path: str | Path) -> Table:
     """
     path = Path(path)
     header: dict[str, Any] = {}
-    body = []
-    for line in _text_of(path).splitlines():
+    body, numbers = [], []
+    for number, line in enumerate(_text_of(path).splitlines(), start=1):
         comment = _comment(line)
         if comment:
             if ": " in comment:
                 header |= [_header_entry(comment)]
         elif line.strip():
             body.append(line)
+            numbers.append(number)
     if not body:
         raise FormatError(f"{path}: the table is empty; its first line must name the columns, separated by tabs.")
     columns, *rows = (_cells(line, path) for line in body)
@@ -67,7 +69,8 @@ def read_tsv(path: str | Path) -> Table:
                 f"{path}: row {number} has {len(row)} cells for {len(columns)} columns; separate cells by one tab."
             )
     # `zip_longest` gives the cells that a short row has not.
-    return Table(path, header, tuple(columns), [dict(zip_longest(columns, row, fillvalue="")) for row in rows])
+    cells = [dict(zip_longest(columns, row, fillvalue="")) for row in rows]
+    return Table(path, header, tuple(columns), cells, tuple(numbers[1:]))
 
 
 def read_header(path: str | Path) -> dict[str, Any]:

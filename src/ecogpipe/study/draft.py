@@ -3,12 +3,15 @@
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ecogpipe.errors import SettingsError
+from ecogpipe.electrodes.wiring import known_wirings
+from ecogpipe.errors import EcogpipeError, SettingsError
 from ecogpipe.formats.kinds import RAW_SUFFIXES
+from ecogpipe.formats.reading import read_header
+from ecogpipe.storage.tsv import Table
 from ecogpipe.study.recordings import BLANK, COLUMNS
 
 _PART = re.compile(r"(?P<stem>.+?)[ _.-]+(?:part|chunk|split|segment|seg)[ _.-]*(?P<number>\d{1,4})", re.IGNORECASE)
@@ -29,17 +32,22 @@ class Draft:
     session: str
     recording: str
     files: tuple[str, ...]
+    suggested: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
 
-    def cells(self) -> tuple[str, ...]:
-        """Return the cells of the row, in the order of `COLUMNS`."""
+    def lines(self, columns: Sequence[str] = COLUMNS) -> list[str]:
+        """Return the row for a table with these columns, below a comment on what is suggested in it."""
         known = {
             "subject": self.subject,
             "session": self.session,
             "recording": self.recording,
             "files": "; ".join(self.files),
             "overrides": "",
+            "mirrors": "",
         }
-        return tuple(known.get(column, BLANK) for column in COLUMNS)
+        cells = {**known, **self.suggested}
+        row = "\t".join(cells.get(column, BLANK) for column in columns)
+        return [f"# {self.recording}: {self.why}", row] if self.why else [row]
 
 
 def draft_recordings(raw: Path, study: Path) -> list[Draft]:
@@ -65,7 +73,23 @@ def draft_recordings(raw: Path, study: Path) -> list[Draft]:
     files = sorted(_raw_files(raw, study), key=lambda file: natural_key(file.relative_to(raw).as_posix()))
     if not files:
         raise SettingsError(f"{raw}: holds no raw files ({', '.join(RAW_SUFFIXES)}); give the folder that does.")
-    return _with_own_names([_draft(stem, parts, raw, study) for stem, parts in _recordings(files)])
+    drafts = [_draft(stem, parts, raw, study) for stem, parts in _recordings(files)]
+    return [_with_suggestions(draft, study) for draft in _with_own_names(drafts)]
+
+
+def new_drafts(drafts: Sequence[Draft], table: Table) -> list[Draft]:
+    """Return the drafts none of whose files stands in a table, named apart from its recordings."""
+    known = {Path(os.path.normpath(name.strip())) for row in table.rows for name in row.get("files", "").split(";")}
+    names = ("subject", "session", "recording")
+    taken = {tuple(row.get(name, "").strip().casefold() for name in names) for row in table.rows}
+    fresh = [draft for draft in drafts if known.isdisjoint(Path(os.path.normpath(file)) for file in draft.files)]
+    return [_numbered(draft, taken) for draft in fresh]
+
+
+def with_rows(text: str, drafts: Sequence[Draft], columns: Sequence[str]) -> str:
+    """Return the text of a table with rows for drafts at its end; what is there stays as it is."""
+    lines = [line for draft in drafts for line in draft.lines(columns)]
+    return text + ("" if text.endswith("\n") or not text else "\n") + "".join(f"{line}\n" for line in lines)
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
@@ -130,9 +154,35 @@ def _draft(stem: str, found: dict[int, Path] | Path, raw: Path, study: Path) -> 
         folder = next(iter(found.values())).parent
         numbers = range(min(1, *found), max(found) + 1)
         files = [_in_table(found[number], study) if number in found else BLANK for number in numbers]
-    folders = folder.relative_to(raw).parts
-    subject, session = (_name(part) for part in folders) if len(folders) == 2 else (BLANK, BLANK)
+    subject, session = (BLANK, BLANK, *(_name(part) for part in folder.relative_to(raw).parts))[-2:]
+    if len(folder.relative_to(raw).parts) > 2:
+        subject, session = BLANK, BLANK
     return Draft(subject, session, _name(stem), tuple(files))
+
+
+def _with_suggestions(draft: Draft, study: Path) -> Draft:
+    """Return a draft with what its first file tells: the one set-up that fits it, and its BNC columns."""
+    if BLANK in draft.files:
+        return draft
+    try:
+        acquisition = read_header(study / draft.files[0]).acquisition
+    except (EcogpipeError, OSError):
+        return draft
+    tables = study / "config" / "wiring"
+    fitting = [
+        wiring
+        for wiring in known_wirings(tables if tables.is_dir() else None)
+        if wiring.fits(acquisition.n_rows, acquisition.n_columns)
+    ]
+    bnc_columns = range(acquisition.n_columns, acquisition.n_columns + acquisition.n_bncs)
+    suggested = {"bnc": ", ".join(f"{column}:{BLANK}" for column in bnc_columns)}
+    extent = f"{acquisition.n_rows} x {acquisition.n_columns} channels"
+    why = f"the file has {extent} and {acquisition.n_bncs} BNC columns"
+    if len(fitting) == 1:
+        [wiring] = fitting
+        suggested |= dict(zip(("daq", "headstage", "electrode"), wiring.names, strict=True))
+        why += "; the set-up is a suggestion, as no other that is known fits: check it"
+    return replace(draft, suggested=suggested, why=why)
 
 
 def _in_table(file: Path, study: Path) -> str:

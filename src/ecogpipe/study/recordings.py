@@ -11,7 +11,7 @@ from ecogpipe.electrodes.channels import BncLine, split_overrides
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import MaskError, SettingsError, WiringError, nearest
 from ecogpipe.storage.strict_yaml import load_value
-from ecogpipe.storage.tsv import read_tsv
+from ecogpipe.storage.tsv import Table, read_tsv
 from ecogpipe.study.config import check_row, load_schema
 from ecogpipe.study.manual_masks import check_manual_mask
 
@@ -21,6 +21,9 @@ _ALL = "all"
 _OPTIONAL = ("mirrors",)
 
 COLUMNS = ("subject", "session", "recording", "files", "daq", "headstage", "electrode", "bnc", "overrides")
+
+_TOLD_AT_MOST = 30
+"""Lines of a table whose blanks are listed."""
 
 _OF_PATTERNS = frozenset("{}<>")
 
@@ -114,6 +117,7 @@ def read_recordings(path: str | Path, study: str | Path | None = None) -> list[R
     _check_columns(table.columns, table.path)
     if not table.rows:
         raise SettingsError(f"{path}: the table holds no recordings; add one row for each.")
+    _refuse_blanks(table)
     folder = Path(path).parent.parent if study is None else Path(study)
     recordings = [_parse_row(row, folder, f"{path}, row {number}") for number, row in enumerate(table.rows, start=1)]
     _check_unique(recordings, table.path)
@@ -257,7 +261,6 @@ def _check_file_names(files: Iterable[str], where: str) -> None:
 
 def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
     cells = {column: cell.strip() for column, cell in row.items()}
-    _refuse_blanks(cells, where)
     parsed: dict[str, Any] = cells | {
         "files": list(_split(cells["files"], ";")),
         "bnc": [_parse_bnc_line(line, where) for line in _split(cells["bnc"], ",")],
@@ -277,11 +280,23 @@ def _parse_row(row: dict[str, str], study: Path, where: str) -> Recording:
     return Recording(**parsed)
 
 
-def _refuse_blanks(cells: dict[str, str], where: str) -> None:
-    for column, cell in cells.items():
-        if BLANK in cell:
-            meaning = load_schema("recordings")["properties"][column]["description"]
-            raise SettingsError(f"{where}: {column} holds {BLANK}, a blank that only you can fill. {meaning}")
+def _refuse_blanks(table: Table) -> None:
+    """Refuse a table that holds blanks, with all of them, by the lines of the file."""
+    blanks = {
+        line: [column for column, cell in row.items() if BLANK in cell]
+        for line, row in zip(table.lines, table.rows, strict=True)
+    }
+    told = [f"line {line}: {', '.join(columns)}" for line, columns in blanks.items() if columns]
+    if not told:
+        return
+    first = next(columns[0] for columns in blanks.values() if columns)
+    meaning = load_schema("recordings")["properties"][first]["description"]
+    listed = "; ".join(told[:_TOLD_AT_MOST])
+    more = f"; and {len(told) - _TOLD_AT_MOST} lines more" if len(told) > _TOLD_AT_MOST else ""
+    raise SettingsError(
+        f"{table.path}: holds {BLANK}, a blank that only you can fill, in {listed}{more}. The first of them, {first}: "
+        f"{meaning}"
+    )
 
 
 def _split(cell: str, separator: str) -> Iterator[str]:
