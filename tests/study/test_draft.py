@@ -80,8 +80,9 @@ def test_a_blank_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refusal:
         read_recordings(table)
     assert str(refusal.value) == (
-        f"{table}: holds FILL_IN, a blank that only you can fill, in line 10: daq, headstage, electrode, bnc. The "
-        "first of them, daq: Name of the DAQ, e.g. '2t-as daq v2', or 'passthru' for channels that are on no known array."
+        f"{table}: holds FILL_IN, a blank that only you can fill, in line 10: daq, headstage, electrode, bnc. "
+        "The first of them, daq: Name of the DAQ, e.g. '2t-as daq v2', or 'passthru' for channels that are on no known "
+        "array."
     )
 
 
