@@ -6,11 +6,16 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+import scipy.io
 
-from ecogpipe import open_recording
+from ecogpipe import MappedSource, open_recording
 from ecogpipe.cli import main
+from ecogpipe.errors import FormatError
 from ecogpipe.study.lock import find_run, hold_study
+from ecogpipe.study.recordings import read_recordings
 from finished_study import Faults, finished_recording
 from test_workflow import row, write_study, write_tdms
 
@@ -58,6 +63,49 @@ def test_a_run_at_work_is_found_and_told_by_verify(tmp_path: Path, capsys: pytes
     assert find_run(study) is None
     assert main(["verify", str(study)]) == 1
     assert "at work" not in capsys.readouterr().out
+
+
+def test_a_table_of_commas_is_said_to_be_one(tmp_path: Path) -> None:
+    for separator, word in ((",", "commas"), (";", "semicolons")):
+        (tmp_path / "t.tsv").write_text(separator.join(("subject", "session", "recording")) + "\n")
+        with pytest.raises(FormatError, match=f"is separated by {word}.*save the table as tab-separated"):
+            read_recordings(tmp_path / "t.tsv")
+
+
+@pytest.mark.parametrize("key", [0.5, np.float32(2), slice(0, 1.5), slice(None, None, 2.0)])
+def test_an_index_that_is_a_fraction_is_called_one(tmp_path: Path, key: object) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((4, 10))
+    with (
+        MappedSource.from_hdf_sources(path, "data") as source,
+        pytest.raises(IndexError, match="is not a whole number"),
+    ):
+        source[:, key]
+
+
+@pytest.mark.parametrize("kind", ["mat", "h5"])
+def test_inspect_lists_what_is_there_and_a_cell_that_declares_it(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signals, path = np.random.default_rng(0).normal(size=(1000, 5)), tmp_path / f"x.{kind}"
+    if kind == "mat":
+        scipy.io.savemat(path, {"lfp": signals, "si": 500, "words": "abc"})
+        rate = "interval_variable: si; sampling_interval_unit: FILL_IN"
+    else:
+        with h5py.File(path, "w") as file:
+            file["lfp"], file["fs"] = signals, 2000.0
+        rate = "rate_variable: fs"
+    assert main(["inspect", str(path)]) == 1
+    told = capsys.readouterr()
+    assert "lfp" in told.out
+    assert "1000 x 5" in told.out
+    assert "= 500" in told.out or "= 2000.0" in told.out
+    [cell] = [line.strip() for line in told.out.splitlines() if line.strip().startswith("variable:")]
+    assert cell == f"variable: lfp; {rate}; n_rows: 1; n_columns: 5; n_bncs: 0; units: FILL_IN"
+    filled = cell.replace("unit: FILL_IN", "unit: us").replace("units: FILL_IN", "units: mV")
+    assert main(["inspect", str(path), "--declare", filled]) == 0
+    assert "2000 Hz" in capsys.readouterr().out
 
 
 def test_a_recording_says_at_the_prompt_what_it_is(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def source(tmp_path):
         (np.ones(5, dtype=bool), "5 values for axis 0 of length 6"),
         ((0, 0, 0), "Too many indices: 3"),
         ((..., ...), "only one Ellipsis"),
-        (1.5, "must"),
+        (1.5, "not a whole number"),
         ([1.5], "must be integers"),
         (True, "True and False are not indices"),
         ("data", "must"),

@@ -7,11 +7,11 @@ from pathlib import Path
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import SettingsError
 from ecogpipe.storage.atomic import whole_file
-from ecogpipe.storage.tsv import read_tsv
+from ecogpipe.storage.tsv import BLANK, read_tsv
 from ecogpipe.study.config import config_folder
 from ecogpipe.study.draft import Draft, draft_recordings, new_drafts, with_rows
 from ecogpipe.study.nwb_metadata import SESSIONS, SUBJECTS, blank_sessions, blank_subjects
-from ecogpipe.study.recordings import BLANK, COLUMNS
+from ecogpipe.study.recordings import COLUMNS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

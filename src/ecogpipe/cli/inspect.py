@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ecogpipe.electrodes.channels import split_overrides
 from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, named_wirings, passthru_wiring
 from ecogpipe.errors import EcogpipeError, FormatError, WiringError, first_line
 from ecogpipe.formats.header import Header
+from ecogpipe.formats.listing import list_variables, suggest_overrides
 from ecogpipe.formats.reading import read_header
 from ecogpipe.study.recordings import parse_overrides
 
@@ -37,7 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _execute(arguments: argparse.Namespace) -> int:
     path: Path = arguments.file
     declared = parse_overrides(arguments.declare, "--declare")
-    header = _read(path, split_overrides(declared)[0])
+    try:
+        header = _read(path, split_overrides(declared)[0])
+    except EcogpipeError:
+        _print_variables(path)
+        raise
     _print_facts(_facts(header))
     for title, lines in (("notes", header.acquisition.notes), ("properties", list(_properties(header)))):
         if lines:
@@ -46,6 +52,31 @@ def _execute(arguments: argparse.Namespace) -> int:
     names = {name: getattr(arguments, name) for name in ("daq", "headstage", "electrode")}
     _print_wirings(header, names)
     return 0
+
+
+def _print_variables(path: Path) -> None:
+    """Say what is in a file whose signals were not found, and a cell that declares them."""
+    with suppress(EcogpipeError, OSError, ValueError, KeyError):
+        variables = list_variables(path)
+        if not variables:
+            return
+        print("variables")
+        shown = variables[:_MOST]
+        print_columns([(f"  {each.name}", _shape(each.shape), _value(each.value)) for each in shown])
+        if len(variables) > _MOST:
+            print(f"  ... and {len(variables) - _MOST} more")
+        if cell := suggest_overrides(variables):
+            print("\nfor the column overrides, where the largest of them holds the signals, channels in a row")
+            print(f"  {cell}")
+        print(flush=True)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "1"
+
+
+def _value(value: object) -> str:
+    return "" if value is None else f"= {value}"
 
 
 def _read(path: Path, declared: dict[str, object]) -> Header:

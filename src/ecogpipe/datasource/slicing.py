@@ -223,7 +223,9 @@ def _intersect_range(index: range, start: int, stop: int) -> tuple[slice, slice]
 
 def _axis_index(part: Any, length: int, axis: int) -> AxisIndex:
     if isinstance(part, slice):
+        _refuse_fractions(part.start, part.stop, part.step)
         return range(*part.indices(length))
+    _refuse_fractions(part)
     if isinstance(part, bool | np.bool_):
         raise IndexError("True and False are not indices; give a mask with one value per channel or sample.")
     try:
@@ -231,6 +233,12 @@ def _axis_index(part: Any, length: int, axis: int) -> AxisIndex:
     except TypeError:
         pass
     return _list_index(part, length, axis)
+
+
+def _refuse_fractions(*parts: Any) -> None:
+    for part in parts:
+        if isinstance(part, float | np.floating):
+            raise IndexError(f"{part} is not a whole number; for seconds, give round(seconds * Fs).")
 
 
 def _list_index(part: Any, length: int, axis: int) -> IntArray:

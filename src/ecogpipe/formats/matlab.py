@@ -44,7 +44,7 @@ def read_matlab5(path: Path, declared: Mapping[str, Any]) -> Header:
     MemoryBlowOutError
         If the signals do not fit the memory limit.
     """
-    variables = _MatlabVariables(path)
+    variables = MatlabVariables(path)
     signals = find_signals(variables, declared)
     dtype = variables.dtype(signals.variable)
     shape = signals.shape
@@ -63,7 +63,7 @@ def read_matlab5(path: Path, declared: Mapping[str, Any]) -> Header:
 class _LoadedLines:
     """The signals of a file, loaded whole when the first block is asked for."""
 
-    variables: "_MatlabVariables"
+    variables: "MatlabVariables"
     signals: Signals
 
     @property
@@ -107,7 +107,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-class _MatlabVariables:
+class MatlabVariables:
     """The variables of a file that SciPy reads."""
 
     def __init__(self, path: Path) -> None:
@@ -139,9 +139,11 @@ class _MatlabVariables:
         return Stated()
 
     def names(self) -> list[str]:
+        """Return the names of all variables."""
         return list(self._kinds)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of every array of real numbers."""
         return {name: shape for name, (shape, kind) in self._kinds.items() if kind in _DTYPES and 0 not in shape}
 
     def dtype(self, name: str) -> np.dtype[Any]:
@@ -149,6 +151,7 @@ class _MatlabVariables:
         return np.dtype(_DTYPES[self._kinds[name][1]])
 
     def values(self, name: str) -> npt.NDArray[Any]:
+        """Return a small array."""
         struct, _, field = name.partition("/")
         if field:
             return self._fields(struct)[field]
@@ -158,6 +161,7 @@ class _MatlabVariables:
         return values.astype(self.dtype(name), copy=False)
 
     def info(self) -> dict[str, Any]:
+        """Return what the variable ``info`` holds."""
         if self._kinds.get(INFO, ((), ""))[1] != "struct":
             return {}
         loaded = self._call(scipy.io.loadmat, variable_names=[INFO], squeeze_me=True, struct_as_record=False)[INFO]

@@ -14,6 +14,9 @@ from ecogpipe.errors import FormatError
 from ecogpipe.storage.atomic import whole_file
 from ecogpipe.storage.portable import to_json
 
+BLANK = "FILL_IN"
+"""What stands in a cell that only a person can fill; a table that still holds it is refused."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -62,6 +65,7 @@ def read_tsv(path: str | Path) -> Table:
         raise FormatError(f"{path}: the table is empty; its first line must name the columns, separated by tabs.")
     columns, *rows = (_cells(line, path) for line in body)
     columns = _without_empty_end([column.strip() for column in columns])
+    _refuse_commas(path, columns)
     rows = [row if len(row) <= len(columns) else _without_empty_end(row, len(columns)) for row in rows]
     for number, row in enumerate(rows, start=1):
         if len(row) > len(columns):
@@ -71,6 +75,14 @@ def read_tsv(path: str | Path) -> Table:
     # `zip_longest` gives the cells that a short row has not.
     cells = [dict(zip_longest(columns, row, fillvalue="")) for row in rows]
     return Table(path, header, tuple(columns), cells, tuple(numbers[1:]))
+
+
+def _refuse_commas(path: Path, columns: list[str]) -> None:
+    for separator, word in ((",", "commas"), (";", "semicolons")):
+        if len(columns) == 1 and separator in columns[0]:
+            raise FormatError(
+                f"{path}: its first line is separated by {word}, {columns[0]!r}; save the table as tab-separated text."
+            )
 
 
 def read_header(path: str | Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import EcogpipeError, SettingsError
 from ecogpipe.formats.kinds import RAW_SUFFIXES
 from ecogpipe.formats.reading import read_header
-from ecogpipe.storage.tsv import Table
-from ecogpipe.study.recordings import BLANK, COLUMNS
+from ecogpipe.storage.tsv import BLANK, Table
+from ecogpipe.study.recordings import COLUMNS
 
 _PART = re.compile(r"(?P<stem>.+?)[ _.-]+(?:part|chunk|split|segment|seg)[ _.-]*(?P<number>\d{1,4})", re.IGNORECASE)
 """A file that says that it is a part, by a whole word: ``attempt1`` and ``ecog_pt1`` (a patient) are none.

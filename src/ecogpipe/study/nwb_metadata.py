@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ecogpipe.errors import EcogpipeError, nearest
-from ecogpipe.storage.tsv import Table, read_tsv
-from ecogpipe.study.recordings import BLANK, Recording
+from ecogpipe.storage.tsv import BLANK, Table, read_tsv
+from ecogpipe.study.recordings import Recording
 
 SUBJECTS, SESSIONS = Path("config", "subjects.tsv"), Path("config", "sessions.tsv")
 

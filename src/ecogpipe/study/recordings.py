@@ -11,7 +11,7 @@ from ecogpipe.electrodes.channels import BncLine, split_overrides
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import MaskError, SettingsError, WiringError, nearest
 from ecogpipe.storage.strict_yaml import load_value
-from ecogpipe.storage.tsv import Table, read_tsv
+from ecogpipe.storage.tsv import BLANK, Table, read_tsv
 from ecogpipe.study.config import check_row, load_schema
 from ecogpipe.study.manual_masks import check_manual_mask
 
@@ -26,9 +26,6 @@ _TOLD_AT_MOST = 30
 """Lines of a table whose blanks are listed."""
 
 _OF_PATTERNS = frozenset("{}<>")
-
-BLANK = "FILL_IN"
-"""What stands in a cell that only a person can fill; a table that still holds it is refused."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,69 @@
+"""What is in a Matlab or HDF5 file whose signals were not found: for a person to declare them."""
+
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+
+from ecogpipe.formats.hdf5_variables import HDF5Variables
+from ecogpipe.formats.matlab import MatlabVariables
+from ecogpipe.formats.variables import Variables, plain
+from ecogpipe.storage.hdf5_files import open_hdf5
+from ecogpipe.storage.tsv import BLANK
+
+_RATES = ("fs", "srate", "sfreq", "sampling_rate", "samplingrate", "rate", "fsample")
+_INTERVALS = ("si", "dt", "interval", "sampling_interval")
+
+
+class Variable(NamedTuple):
+    """An array of numbers: its name, its shape, and its value where it is a single number."""
+
+    name: str
+    shape: tuple[int, ...]
+    value: Any
+
+
+def list_variables(path: Path) -> list[Variable]:
+    """Return every array of numbers in a file, the largest first; none where it is neither Matlab nor HDF5.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read.
+    """
+    if h5py.is_hdf5(path):
+        with open_hdf5(path) as file:
+            return _listed(HDF5Variables(path, file))
+    return _listed(MatlabVariables(path)) if path.suffix.lower() == ".mat" else []
+
+
+def suggest_overrides(variables: list[Variable]) -> str:
+    """Return a cell for the column overrides that takes the largest array as channels in a row; '' without an array.
+
+    Examples
+    --------
+    >>> suggest_overrides([Variable("lfp", (1000, 4), None), Variable("fs", (), 1000.0)])
+    'variable: lfp; rate_variable: fs; n_rows: 1; n_columns: 4; n_bncs: 0; units: FILL_IN'
+    """
+    arrays = [each for each in variables if sum(length > 1 for length in each.shape) == 2]
+    if not arrays:
+        return ""
+    single = {each.name.rpartition("/")[2].lower(): each.name for each in variables if prod(each.shape) == 1}
+    rates, intervals = ([single[name] for name in names if name in single] for names in (_RATES, _INTERVALS))
+    rate = f"sampling_rate: {BLANK}"
+    if rates:
+        rate = f"rate_variable: {rates[0]}"
+    elif intervals:
+        rate = f"interval_variable: {intervals[0]}; sampling_interval_unit: {BLANK}"
+    n_channels = min(length for length in arrays[0].shape if length > 1)
+    counts = f"n_rows: 1; n_columns: {n_channels}; n_bncs: 0"
+    return f"variable: {arrays[0].name}; {rate}; {counts}; units: {BLANK}"
+
+
+def _listed(variables: Variables) -> list[Variable]:
+    found = [
+        Variable(name, shape, plain(variables.values(name)) if prod(shape) == 1 else None)
+        for name, shape in variables.shapes().items()
+    ]
+    return sorted(found, key=lambda each: (-prod(each.shape), each.name))
