@@ -92,6 +92,26 @@ def test_it_adds_rows_that_the_next_mask_follows_and_keeps_what_is_there(study: 
     }
 
 
+def test_a_row_that_was_written_is_taken_back_and_the_rest_stays(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = study / MANUAL
+    path.parent.mkdir(parents=True)
+    rows = [
+        "# by hand",
+        "recording\twhat\twhich\tkeep\treason",
+        "test_001\tsite\t3, 4\tdrop\tloose",
+        "*\trow\t1\tdrop\tx",
+    ]
+    path.write_text("\r\n".join(rows) + "\r\n", newline="")
+    assert mask_command(study, "test_001", "--take-back", "site 3,4") == 0
+    assert path.read_bytes().decode() == "\r\n".join([*rows[:2], rows[3]]) + "\r\n"
+    assert mask_command(study, "test_001", "--take-back", "row 1") == 1
+    assert "has no row on 'row 1' of test_001" in capsys.readouterr().err
+    assert mask_command(study, "test_001", "--take-back", "row 1", "--every") == 0
+    assert path.read_text().splitlines() == rows[:2]
+
+
 def test_it_makes_the_table_where_there_is_none(study: Path) -> None:
     assert mask_command(study, "test_001", "--drop", "channel 12", "--reason", "burnt", "--every") == 0
     assert (study / MANUAL).read_text().splitlines() == [

@@ -15,7 +15,7 @@ from ecogpipe.results.identity import check_same_signal
 from ecogpipe.results.mask import MANUAL, MaskTable, read_mask
 from ecogpipe.results.names import RecordingFiles
 from ecogpipe.study.foreign_masks import read_mask_arrays
-from ecogpipe.study.manual_masks import add_to_manual_mask, check_manual_mask, decide, new_row
+from ecogpipe.study.manual_masks import add_to_manual_mask, check_manual_mask, decide, new_row, take_back
 from ecogpipe.study.recordings import Recording, manual_mask_path
 
 _EVERY = "*"
@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="WHAT",
             help=f'{meaning}: "site 3,4", "channel 12", "row 2", "column 7", "daq_row 0", "daq_column 5", "file NAME"',
         )
+    parser.add_argument(
+        "--take-back", action="append", default=[], metavar="WHAT", help="remove the row that was written for it"
+    )
     parser.add_argument("--reason", default="", help="why; needed with --drop")
     parser.add_argument("--every", action="store_true", help="of every recording of the session")
     parser.add_argument("--directory", type=Path, default=Path(), help="study folder (default: this one)")
@@ -55,17 +58,19 @@ def _execute(arguments: argparse.Namespace) -> int:
     recordings = read_study(study, arguments).recordings
     recording = find_recording(recordings, arguments.recording)
     results = RecordingFiles(study / "results" / recording.full_name)
-    if not arguments.decisions:
+    if not (arguments.decisions or arguments.take_back):
         _show(recording.full_name, results)
         return 0
     manual = manual_mask_path(study / "config" / "masks", recording.subject, recording.session)
     names = [other.recording for other in recordings if _session(other) == _session(recording)]
     if manual.exists():
         check_manual_mask(manual, names)
-    rows = [
-        new_row(_EVERY if arguments.every else recording.recording, text, word, arguments.reason)
-        for word, text in arguments.decisions
-    ]
+    name = _EVERY if arguments.every else recording.recording
+    for meant in arguments.take_back:
+        print(f"{manual}: {take_back(manual, name, meant)} rows on {meant} of {name} removed")
+    if not arguments.decisions:
+        return 0
+    rows = [new_row(name, text, word, arguments.reason) for word, text in arguments.decisions]
     if results.channels.exists():
         _check_sites(rows, manual, results)
     add_to_manual_mask(manual, rows)

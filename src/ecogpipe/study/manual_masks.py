@@ -175,6 +175,44 @@ def add_to_manual_mask(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
     return path
 
 
+def take_back(path: Path, recording: str, meant: str) -> int:
+    """Remove the rows of a manual mask that name a recording and something on its array, and nothing else.
+
+    Parameters
+    ----------
+    path
+        The table; it changes whole or not at all. Comments, other rows and their order stay.
+    recording
+        As the rows have it: a name, or ``*``.
+    meant
+        What and which in one text, as in ``site 3,4``.
+
+    Returns
+    -------
+    int
+        How many rows are gone.
+
+    Raises
+    ------
+    MaskError
+        If there is no such row.
+    """
+    what, _, which = meant.strip().partition(" ")
+    wanted = {"recording": recording, "what": what, "which": "".join(which.split())}
+    table = read_tsv(path)
+    gone = {
+        line
+        for line, row in zip(table.lines, table.rows, strict=True)
+        if {name: "".join(row[name].split()) for name in wanted} == wanted
+    }
+    if not gone:
+        raise MaskError(f"{path}: has no row on {meant!r} of {recording}; look at it, and write it as it stands there.")
+    lines = path.read_bytes().decode("utf-8").splitlines(keepends=True)
+    with whole_file(path) as part:
+        part.write_bytes("".join(line for n, line in enumerate(lines, start=1) if n not in gone).encode())
+    return len(gone)
+
+
 def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
     """Return the rows of a manual mask, checked as far as they can be without an array, and where each stands."""
     table = read_tsv(path)
