@@ -66,7 +66,7 @@ def _print_variables(path: Path) -> None:
         if len(variables) > _MOST:
             print(f"  ... and {len(variables) - _MOST} more")
         if cell := suggest_overrides(variables):
-            print("\nfor the column overrides, where the largest of them holds the signals, channels in a row")
+            print("\nfor the column overrides, with daq passthru: the largest of them as signals, channels in a row")
             print(f"  {cell}")
         print(flush=True)
 

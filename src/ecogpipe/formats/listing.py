@@ -39,12 +39,12 @@ def list_variables(path: Path) -> list[Variable]:
 
 
 def suggest_overrides(variables: list[Variable]) -> str:
-    """Return a cell for the column overrides that takes the largest array as channels in a row; '' without an array.
+    """Return a cell for the column overrides that takes the largest array as channels in a row, with daq passthru.
 
     Examples
     --------
     >>> suggest_overrides([Variable("lfp", (1000, 4), None), Variable("fs", (), 1000.0)])
-    'variable: lfp; rate_variable: fs; n_rows: 1; n_columns: 4; n_bncs: 0; units: FILL_IN'
+    'variable: lfp; rate_variable: fs; n_rows: 1; n_columns: 4; n_bncs: 0; units: FILL_IN; gain: FILL_IN'
     """
     arrays = [each for each in variables if sum(length > 1 for length in each.shape) == 2]
     if not arrays:
@@ -58,7 +58,7 @@ def suggest_overrides(variables: list[Variable]) -> str:
         rate = f"interval_variable: {intervals[0]}; sampling_interval_unit: {BLANK}"
     n_channels = min(length for length in arrays[0].shape if length > 1)
     counts = f"n_rows: 1; n_columns: {n_channels}; n_bncs: 0"
-    return f"variable: {arrays[0].name}; {rate}; {counts}; units: {BLANK}"
+    return f"variable: {arrays[0].name}; {rate}; {counts}; units: {BLANK}; gain: {BLANK}"
 
 
 def _listed(variables: Variables) -> list[Variable]:
