@@ -1,5 +1,6 @@
 """What the screen says in passing: versions, pipes that close, Ctrl-C, runs at work, objects at the prompt."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -63,6 +64,17 @@ def test_a_run_at_work_is_found_and_told_by_verify(tmp_path: Path, capsys: pytes
     assert find_run(study) is None
     assert main(["verify", str(study)]) == 1
     assert "at work" not in capsys.readouterr().out
+
+
+def test_printed_commands_can_be_pasted_for_a_folder_with_a_space(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = tmp_path / "my study"
+    assert main(["init", str(study)]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Then: ")]
+    assert shlex.split(line)[1:] == ["ecogpipe", "run", "--directory", str(study), "--dry-run"]
+    assert main(["run", "--directory", str(tmp_path / "no such")]) == 1
+    assert f"ecogpipe init '{tmp_path / 'no such'}'" in capsys.readouterr().err
 
 
 def test_a_table_of_commas_is_said_to_be_one(tmp_path: Path) -> None:

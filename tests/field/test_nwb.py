@@ -1,5 +1,6 @@
 """NWB files pass the checks of the archives, hold what the results hold, and come back as they were."""
 
+import contextlib
 import getpass
 import json
 import random
@@ -26,7 +27,7 @@ from spikeinterface.extractors import read_nwb_recording  # noqa: E402
 
 import finished_study  # noqa: E402
 from ecogpipe import open_recording  # noqa: E402
-from ecogpipe.errors import FormatError  # noqa: E402
+from ecogpipe.errors import EcogpipeError, FormatError  # noqa: E402
 from ecogpipe.formats.reading import read_header  # noqa: E402
 from ecogpipe.results.channels import read_channels  # noqa: E402
 from ecogpipe.runtime.params import override  # noqa: E402
@@ -368,6 +369,37 @@ class TestFilesOfOthers:
         assert read_channels(channels).grid == (8, 8)
         assert np.allclose(open_recording(raw).data[:], mirror.data[:], rtol=1e-6)
         assert open_recording(raw).full_map == mirror.full_map
+
+    @pytest.mark.parametrize(
+        "lost",
+        [
+            "acquisition/s0/data",
+            "acquisition/s0/electrodes",
+            "general/extracellular_ephys/electrodes",
+            "session_start_time",
+        ],
+    )
+    def test_a_file_that_lacks_a_piece_ends_in_a_sentence(self, tmp_path, lost):
+        path = self.write(tmp_path / "a.nwb")
+        with h5py.File(path, "r+") as file:
+            del file[lost]
+        for read in (open_recording, read_header):
+            try:
+                read(path)
+            except FormatError as error:
+                assert str(path) in str(error)  # noqa: PT017  # what is not needed may be missing
+            else:
+                assert lost == "session_start_time"
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_a_file_with_other_bytes_ends_in_a_sentence_or_is_read(self, tmp_path, seed):
+        content = bytearray(self.write(tmp_path / "a.nwb").read_bytes())
+        chance = random.Random(seed)
+        for _ in range(40):
+            content[chance.randrange(len(content))] = chance.randrange(256)
+        (tmp_path / "b.nwb").write_bytes(content[: chance.choice([len(content), len(content) // 2])])
+        with contextlib.suppress(EcogpipeError):
+            open_recording(tmp_path / "b.nwb").close()
 
     def test_electrodes_without_positions_are_a_column(self, tmp_path):
         dataset = open_recording(self.write(tmp_path / "a.nwb", positions=False))

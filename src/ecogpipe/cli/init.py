@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import SettingsError
@@ -42,7 +43,7 @@ def _init(study: Path, raw: Path | None) -> int:
     sessions = _sessions(table)
     _write_new(study / SUBJECTS, blank_subjects(sessions))
     _write_new(study / SESSIONS, blank_sessions(sessions))
-    print(f"\n{_next_step(drafts, table)}\nThen: ecogpipe run --directory {study} --dry-run")
+    print(f"\n{_next_step(drafts, table)}\nThen: ecogpipe run --directory {quote(str(study))} --dry-run")
     return 0
 
 

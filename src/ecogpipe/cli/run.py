@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 from ecogpipe.errors import EcogpipeError, SettingsError
 from ecogpipe.results.names import REPORT
@@ -57,14 +58,18 @@ def run_snakemake(arguments: Sequence[str]) -> int:
     """
     study = _study_folder(arguments)
     if not study.is_dir():
-        raise SettingsError(f"{study}: there is no such folder; `ecogpipe init {study}` begins a study in it.")
+        raise SettingsError(
+            f"{study}: there is no such folder; `ecogpipe init {quote(str(study))}` begins a study in it."
+        )
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile"), *arguments]
     environment = _with_cache(os.environ, study)
     if _LOOKS_ONLY.intersection(arguments):
         return _wait_for(command, environment)[0]
     if not (study / "config" / "config.yaml").is_file() and not _names_config(arguments):
-        raise SettingsError(f"{study}: there is no study here, as config/config.yaml is missing; begin one with "
-                            f"`ecogpipe init {study}`, or give another folder with --directory.")  # fmt: skip
+        raise SettingsError(
+            f"{study}: there is no study here, as config/config.yaml is missing; begin one with "
+            f"`ecogpipe init {quote(str(study))}`, or give another folder with --directory."
+        )
     for file in _config_files(study, arguments):
         read_config_file(file)
     calm = _shows_calm_view(arguments)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecogpipe.electrodes.grid import places_on_axis
-from ecogpipe.errors import FormatError, nearest
+from ecogpipe.errors import FormatError, first_line, nearest
 from ecogpipe.storage.hdf5_files import open_hdf5
 
 _KIND = "neurodata_type"
@@ -134,29 +134,39 @@ def read_nwb_signals(path: Path, series: str | None = None) -> NwbSignals:
     with open_hdf5(path) as file:
         if not is_nwb(file):
             raise FormatError(f"{path}: is not an NWB file; name one, or a file of ecogpipe.")
-        names = _chosen(path, _electrical_series(file), series, file)
-        first = file[names[0]]
-        for name in names:
-            _check(path, file[name])
-        rate = _rate(path, first)
-        conversion, offset = _scale(path, first)
-        rows = first["electrodes"][()].astype(np.intp)
-        table = file[_ELECTRODES]
-        said = _said(first)
-        return NwbSignals(
-            path=path,
-            datasets=tuple(f"{name}/data" for name in names),
-            shape=(sum(len(file[f"{name}/data"]) for name in names), int(first["data"].shape[1])),
-            dtype=first["data"].dtype,
-            rate=Fraction(said["rate"]) if "rate" in said else rate,
-            conversion=conversion,
-            offset=offset,
-            start_time=str(file["session_start_time"].asstr()[()]) if "session_start_time" in file else "",
-            rows=rows,
-            stretches=tuple(_stretches([file[name] for name in names])),
-            columns={name: _values(table[name]) for name in table if _is_plain_column(table[name], len(table["id"]))},
-            said=said,
-        )
+        try:
+            return _read(path, file, series)
+        except (KeyError, OSError, RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+            raise FormatError(
+                f"{path}: lacks something that NWB files have, or it cannot be read ({first_line(error)}); check it "
+                "with pynwb-validate, and get it again from where it was written."
+            ) from error
+
+
+def _read(path: Path, file: h5py.File, series: str | None) -> NwbSignals:
+    names = _chosen(path, _electrical_series(file), series, file)
+    first = file[names[0]]
+    for name in names:
+        _check(path, file[name])
+    rate = _rate(path, first)
+    conversion, offset = _scale(path, first)
+    rows = first["electrodes"][()].astype(np.intp)
+    table = file[_ELECTRODES]
+    said = _said(first)
+    return NwbSignals(
+        path=path,
+        datasets=tuple(f"{name}/data" for name in names),
+        shape=(sum(len(file[f"{name}/data"]) for name in names), int(first["data"].shape[1])),
+        dtype=first["data"].dtype,
+        rate=Fraction(said["rate"]) if "rate" in said else rate,
+        conversion=conversion,
+        offset=offset,
+        start_time=str(file["session_start_time"].asstr()[()]) if "session_start_time" in file else "",
+        rows=rows,
+        stretches=tuple(_stretches([file[name] for name in names])),
+        columns={name: _values(table[name]) for name in table if _is_plain_column(table[name], len(table["id"]))},
+        said=said,
+    )
 
 
 def _electrical_series(file: h5py.File) -> list[str]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from typing import IO
 
 from ecogpipe.errors import StudyBusyError
@@ -69,7 +70,8 @@ def hold_study(study: Path) -> Iterator[Held]:
         elif is_locked_by_snakemake(study):
             raise StudyBusyError(
                 f"{study}: a plain `snakemake` is at work there, or was killed there; wait until it has ended. If none "
-                f"is at work, free the folder with `snakemake --unlock`: ecogpipe run --directory {study} --unlock."
+                "is at work, free the folder with `snakemake --unlock`: "
+                f"ecogpipe run --directory {quote(str(study))} --unlock."
             )
         sweep(study / "results")
         run = Run(uuid.uuid4().hex, os.getpid(), socket.gethostname(), datetime.now().isoformat(" ", "seconds"))
