@@ -20,8 +20,8 @@ with warnings.catch_warnings():
     import spikeinterface
     import spikeinterface.preprocessing as preprocessing
 
-from ecogpipe import open_recording  # noqa: E402
-from ecogpipe.errors import MaskError  # noqa: E402
+from ecogpipe import ActiveLoader, open_recording  # noqa: E402
+from ecogpipe.errors import EcogpipeError, MaskError  # noqa: E402
 from ecogpipe.loader.mask_rows import mask_rows  # noqa: E402
 from ecogpipe.results.mask import read_mask  # noqa: E402
 from ecogpipe.steps.mask_channels import mask_channels  # noqa: E402
@@ -141,6 +141,14 @@ class TestSpikeInterface:
             assert [recording.get_num_samples(number) for number in range(3)] == [1400, 800, 800]
             assert [recording.get_start_time(number) for number in range(3)] == [0.0, 17.0, 20.5]
             assert np.array_equal(recording.get_traces(1, 10, 50).T, dataset.data[:, 1410:1450])
+
+    def test_a_recording_that_has_no_file_of_its_own_is_refused(self, done):
+        done.truth.write_mat73(done.folder / "test_001.mat")
+        loader = ActiveLoader(done.folder, "test_001", "actv_64", "2t-as daq v2", "zif26 to 2x uhdmi", bnc=[10])
+        with loader.create_dataset() as dataset:
+            assert dataset.to_mne(bnc=False).n_times == dataset.data.n_samples
+            with pytest.raises(EcogpipeError, match="by its name alone"):
+                dataset.to_spikeinterface()
 
 
 class TestMne:

@@ -455,6 +455,8 @@ def test_a_mirror_of_several_chunks_is_the_textbook_and_older_tools_find_what_th
         n_chunks = -(-file["data"].shape[1] // file["data"].chunks[1])
         assert (n_chunks, file["data"].compression) == (2, None)
         assert file["bnc"].chunks is not None
+        texts = [file["row_units"].dtype, file["bnc_kinds"].dtype, file["segments"].dtype["part"]]
+        assert all(dtype.kind == "S" for dtype in texts), "PyTables reads texts of one length only"
         assert {file[name].shape for name in ("Fs", "sampRate", "numRow", "numCol", "numChan")} == {()}
         found = file["data"][()][channels.electrode_channels]
         blocks = np.concatenate([file["data"][:, start : start + 7000] for start in range(0, 50_000, 7000)], axis=1)

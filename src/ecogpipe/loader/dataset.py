@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ecogpipe.datasource.mapped import MappedSource
 from ecogpipe.datasource.source import ElectrodeDataSource
 from ecogpipe.electrodes.channel_map import ChannelMap
+from ecogpipe.errors import EcogpipeError
 from ecogpipe.loader.optional import needs
 from ecogpipe.results.events import EventsTable
 from ecogpipe.signal.rates import seconds_of
@@ -172,7 +173,13 @@ class Dataset:
         """
         with needs("spikeinterface"):
             from ecogpipe.loader.spikeinterface_recording import EcogpipeRecording
-        return EcogpipeRecording(str(self.path.absolute()), self.series, self._active_positions())
+        try:
+            return EcogpipeRecording(str(self.path.absolute()), self.series, self._active_positions())
+        except EcogpipeError as error:
+            raise EcogpipeError(
+                f"{self.path}: cannot be opened by its name alone, as SpikeInterface does in each of its processes; "
+                "open a mirror, a raw.h5 or an NWB file of the recording."
+            ) from error
 
     def to_mne(self, *, bnc: bool = True) -> "RawEcogpipe":
         """Return the active channels as a raw object of MNE, in volts, which reads samples when they are asked for.

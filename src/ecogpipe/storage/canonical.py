@@ -36,6 +36,10 @@ MICROVOLTS_PER = {"V": 1e6, "mV": 1e3, "uV": 1.0}
 """Microvolts in each unit that raw values may be declared in."""
 
 
+_LONGEST_TIME = 32
+"""Bytes of a time in ISO 8601, with microseconds and zone."""
+
+
 @dataclass(frozen=True)
 class Acquisition:
     """How the channels of a recording were acquired: read from its files, or declared by a person.
@@ -219,10 +223,16 @@ def signal_parts(file: h5py.File) -> list[Part]:
 
 def write_segments(file: h5py.File, segments: Sequence[Segment]) -> None:
     """Write the stretches of a recording, one row each, as the table ``/segments``."""
-    text = h5py.string_dtype()
-    numbers, names = [("first_sample", "i8"), ("n_samples", "i8")], [("start_time", text), ("part", text)]
-    columns = [*numbers, *names, ("gap_seconds", "f8"), ("after_gap", "?")]
-    file[SEGMENTS] = np.array([astuple(segment) for segment in segments], dtype=columns)
+    start_time = _text_type([segment.start_time for segment in segments], _LONGEST_TIME)
+    part = _text_type([segment.part for segment in segments])
+    numbers, names = [("first_sample", "i8"), ("n_samples", "i8")], [("start_time", start_time), ("part", part)]
+    columns = np.dtype([*numbers, *names, ("gap_seconds", "f8"), ("after_gap", "?")])
+    rows = [tuple(_encoded(value) for value in astuple(segment)) for segment in segments]
+    file.create_dataset(SEGMENTS, data=np.array(rows, dtype=columns))
+
+
+def _encoded(value: Any) -> Any:
+    return value.encode() if isinstance(value, str) else value
 
 
 def read_segments(file: h5py.File) -> list[Segment]:
@@ -276,13 +286,22 @@ def read_texts(dataset: h5py.Dataset) -> list[str]:
 
 
 def write_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
-    """Write a dataset of strings."""
-    file.create_dataset(name, data=list(texts), dtype=h5py.string_dtype())
+    """Write a dataset of strings, of one length, as PyTables and others read no longer or shorter ones."""
+    file.create_dataset(name, data=[text.encode() for text in texts], dtype=_text_type(texts), shape=(len(texts),))
+
+
+def _text_type(texts: Sequence[str], least: int = 1) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = h5py.string_dtype("utf-8", max([least, *(len(text.encode()) for text in texts)]))
+    return dtype
 
 
 def _write_info(group: h5py.Group, info: Mapping[str, Any]) -> None:
     for name, value in info.items():
-        group[name.replace("/", "_")] = value if isinstance(value, int | float) else str(value)
+        place = name.replace("/", "_")
+        if isinstance(value, int | float):
+            group[place] = value
+        else:
+            group.create_dataset(place, data=str(value).encode(), dtype=_text_type([str(value)]))
 
 
 def _read_info(group: h5py.Group) -> dict[str, Any]:
