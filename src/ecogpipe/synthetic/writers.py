@@ -55,7 +55,7 @@ def _write_tdms_part(
 ) -> None:
     group = GroupObject(TDMS_GROUP, _group_properties(rec))
     with TdmsWriter(str(path), version=4713) as writer:
-        writer.write_segment([RootObject({"name": path.stem}), group])
+        writer.write_segment([RootObject({"name": "synthetic"}), group])
         for number, (start, stop) in enumerate(segments):
             samples = _as_stored(_lines(rec.block(start, stop), rec.n_rows, layout), dtype)
             writer.write_segment(
