@@ -43,6 +43,40 @@ def test_a_config_that_can_be_read_in_two_ways_is_refused(tmp_path: Path, old: s
     assert found in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "shown", "advice"),
+    [
+        ("a: 1\nb: [1, 2\nc: 3\n", 3, "c: 3", "close the bracket or put a comma between its items"),
+        ("a: 1\n\tb: 2\n", 2, "b: 2", "indent with spaces"),
+        ("a: 1\n b: 2\n", 2, "b: 2", "indent names of one level alike"),
+        ("a: 1\nb: 'x\nc: 2\n", 2, "b: 'x", "close the quote"),
+        ("a: 1\nb: c: d\n", 2, "b: c: d", "put quotes around a text that holds a colon"),
+        ("a: @x\n", 1, "a: @x", "put quotes around the text"),
+        ("a: 1\nb: *y\n", 2, "b: *y", "begins with an asterisk"),
+        ("a: !y 3\n", 1, "a: !y 3", "begins with an exclamation mark"),
+        ('a: 1\nraw: "C:\\data"\n', 2, 'raw: "C:', "put the text in single quotes"),
+        ("a: 1\n---\nb: 2\n", 2, "---", "remove the line of dashes"),
+        ("a: 1\nb: \x0bx\n", 2, "\\x0b", "remove the character"),
+    ],
+)
+def test_what_is_not_yaml_is_told_with_its_line_the_cause_and_what_helps(
+    text: str, line: int, shown: str, advice: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^config.yaml, line {line}: .*is not YAML") as refusal:
+        load_yaml(text, "config.yaml")
+    assert shown in str(refusal.value)
+    assert advice in str(refusal.value)
+    assert "<unicode string>" not in str(refusal.value)
+
+
+def test_a_broken_config_is_told_with_its_line(tmp_path: Path) -> None:
+    lines = CONFIG.splitlines()
+    lines.insert(40, "broken: [1, 2")
+    with pytest.raises(SettingsError, match=r"config.yaml, line 4\d: .*is not YAML") as refusal:
+        read_config(study_of(tmp_path, "\n".join(lines)))
+    assert "line 41" in str(refusal.value)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_encodings_that_say_what_they_are_are_read(tmp_path: Path, encoding: str) -> None:
     config = read_config(study_of(tmp_path, CONFIG.replace("\n", "\r\n").encode(encoding)))

@@ -27,7 +27,23 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?")
 _NULL = ("~", "null", "Null", "NULL", "")
 
-_STRING, _FLOAT = "tag:yaml.org,2002:str", "tag:yaml.org,2002:float"
+_SHOWN = 60
+"""Characters of a line that a message shows."""
+
+_ADVICE = {
+    "did not find expected ',' or": "close the bracket or put a comma between its items",
+    "mapping values are not allowed": "put quotes around a text that holds a colon, and indent names of one level alike",
+    "tab character": "indent with spaces, not with tabs",
+    "end of stream": "close the quote or the bracket that is opened there",
+    "unknown escape character": "put the text in single quotes, where a backslash is an ordinary character",
+    "cannot start any token": "put quotes around the text, and indent with spaces, not with tabs",
+    "undefined alias": "put quotes around a text that begins with an asterisk",
+    "constructor for the tag": "put quotes around a text that begins with an exclamation mark",
+    "but found another document": "remove the line of dashes",
+}
+"""What helps, by words of the parser's message."""
+
+_STRING = "tag:yaml.org,2002:str"
 
 
 def load_yaml(text: str, where: str) -> Any:
@@ -57,6 +73,10 @@ def load_yaml(text: str, where: str) -> Any:
             return loader.construct_document(node)
         finally:
             loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        raise SettingsError(_place_and_cause(error, text, where)) from None
+    except yaml.reader.ReaderError as error:
+        raise SettingsError(_place_of_character(error, text, where)) from None
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, SettingsError):
             raise
@@ -115,6 +135,29 @@ def _read_text(path: Path) -> str:
     if "\x00" in text:
         raise SettingsError(f"{path}: holds null characters, so it is not text in UTF-8; save it as text in UTF-8.")
     return text
+
+
+def _place_and_cause(error: yaml.MarkedYAMLError, text: str, where: str) -> str:
+    """Say which line is not YAML, why, and what helps; a quote or bracket that stays open is sought where it opens."""
+    problem, mark, start = str(error.problem), error.problem_mark, error.context_mark
+    if start is not None and (mark is None or "end of stream" in problem):
+        mark = start
+    if mark is None:
+        return f"{where}: is not YAML ({problem}); correct it."
+    lines = text.splitlines()
+    line = lines[mark.line].strip()[:_SHOWN] if mark.line < len(lines) else ""
+    since = f"{error.context} of line {start.line + 1}, " if start is not None and start.line != mark.line else ""
+    advice = next((advice for words, advice in _ADVICE.items() if words in problem), "correct the line")
+    return f"{where}, line {mark.line + 1}: {line!r} is not YAML ({since}{problem}); {advice}."
+
+
+def _place_of_character(error: yaml.reader.ReaderError, text: str, where: str) -> str:
+    """Say in which line a character stands that YAML does not allow."""
+    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if found is None:
+        return f"{where}: is not YAML ({error.reason}); correct it."
+    line = text.count("\n", 0, found.start()) + 1
+    return f"{where}, line {line}: is not YAML (it holds the character {found.group()!r}); remove the character."
 
 
 def _problems(node: yaml.Node) -> Iterator[str]:
