@@ -50,7 +50,7 @@ def test_a_config_that_can_be_read_in_two_ways_is_refused(tmp_path: Path, old: s
         ("a: 1\n\tb: 2\n", 2, "b: 2", "indent with spaces"),
         ("a: 1\n b: 2\n", 2, "b: 2", "indent names of one level alike"),
         ("a: 1\nb: 'x\nc: 2\n", 2, "b: 'x", "close the quote"),
-        ("a: 1\nb: c: d\n", 2, "b: c: d", "put quotes around a text that holds a colon"),
+        ("a: 1\nb: c: d\n", 2, "b: c: d", "put quotes around a text with a colon"),
         ("a: @x\n", 1, "a: @x", "put quotes around the text"),
         ("a: 1\nb: *y\n", 2, "b: *y", "begins with an asterisk"),
         ("a: !y 3\n", 1, "a: !y 3", "begins with an exclamation mark"),

@@ -32,7 +32,7 @@ _SHOWN = 60
 
 _ADVICE = {
     "did not find expected ',' or": "close the bracket or put a comma between its items",
-    "mapping values are not allowed": "put quotes around a text that holds a colon, and indent names of one level alike",
+    "mapping values are not allowed": "put quotes around a text with a colon, and indent names of one level alike",
     "tab character": "indent with spaces, not with tabs",
     "end of stream": "close the quote or the bracket that is opened there",
     "unknown escape character": "put the text in single quotes, where a backslash is an ordinary character",
