@@ -256,7 +256,7 @@ class TestBadInputBeforeAnyJob:
     def test_an_unknown_override(self, tmp_path: Path) -> None:
         study = write_study(tmp_path, row("a", "r1", "raw/r1.tdms", overrides="gian: 10"))
         assert self.sentence_of(study) == (
-            "config/recordings.tsv, row 1: there is no key 'gian' in overrides. Did you mean 'gain'?"
+            "config/recordings.tsv, line 2: there is no key 'gian' in overrides. Did you mean 'gain'?"
         )
 
 

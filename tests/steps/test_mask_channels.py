@@ -203,15 +203,15 @@ def test_thresholds_are_those_asked_for(tmp_path: Path, channels: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("*\tchannel\t96\tdrop\tloose", "row 1: there is no channel 96; the recording's channels are 0 to 95"),
-        ("*\trow\t8\tdrop\tloose", "row 1: there is no row 8; the array's rows are 0 to 7"),
+        ("*\tchannel\t96\tdrop\tloose", "line 2: there is no channel 96; the recording's channels are 0 to 95"),
+        ("*\trow\t8\tdrop\tloose", "line 2: there is no row 8; the array's rows are 0 to 7"),
     ],
 )
 def test_a_mask_longer_than_the_array_is_refused(tmp_path: Path, channels: Path, row: str, message: str) -> None:
     manual = write_manual(tmp_path, row)
     with pytest.raises(MaskError) as refused:
         mask_of(write_scan(tmp_path), channels, manual)
-    assert str(refused.value).startswith(f"{manual}: {message}")
+    assert str(refused.value).startswith(f"{manual}, {message}")
     assert not (tmp_path / "mask.tsv").exists()
 
 

@@ -19,8 +19,9 @@ def test_a_table_saved_by_a_spreadsheet_is_understood(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ('a\tb\n"x\ty\nz\tw\n', "quotes in the line"),
-        ("a\tb\n1\t2\t3\n", "row 1 has 3 cells for 2 columns"),
+        ('a\tb\n"x\ty\nz\tw\n', "quotes in line 2, "),
+        ("a\tb\n1\t2\t3\n", "line 2 has 3 cells for 2 columns"),
+        ("# made by hand\n\na\tb\n1\t2\n\n# more\n1\t2\t3\n", "line 7 has 3 cells"),
         ("# only a comment\n", "the table is empty"),
     ],
 )

@@ -111,19 +111,19 @@ def test_manual_wins_over_automatic_and_both_are_told(tmp_path: Path, channels: 
         ("test_002\tcolumn\t3\tdorp\tloose", "keep is 'dorp'"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_file_row_and_value(
+def test_what_cannot_be_meant_is_refused_by_file_line_and_value(
     tmp_path: Path, channels: ChannelTable, row: str, message: str
 ) -> None:
     path = write_manual(tmp_path, "*\tsite\t0,0\tdrop\tburnt", row)
     with pytest.raises(MaskError) as refused:
         read_manual_mask(path, "test_001", channels)
-    assert str(refused.value).startswith(f"{path}: row 2")
+    assert str(refused.value).startswith(f"{path}, line 3: ")
     assert message in str(refused.value)
 
 
 def test_a_stray_quotation_mark_swallows_no_rows(tmp_path: Path, channels: ChannelTable) -> None:
     rows = ['*\trow\t1\tdrop\t"see notes', "*\trow\t2\tdrop\tloose"]
-    with pytest.raises(FormatError, match="quotes in the line"):
+    with pytest.raises(FormatError, match="quotes in line 2, "):
         read_manual_mask(write_manual(tmp_path, *rows), "test_001", channels)
     assert len(dropped_sites(tmp_path, channels, '*\trow\t1\tdrop\tpin "4" bad', rows[1])) == 16
 
@@ -224,7 +224,7 @@ def dropped_by_file(folder: Path, channels: ChannelTable, name: str, keep: str) 
         (
             {"bad": np.zeros(63)},
             "old.mat",
-            r"row 1: old.mat holds bad \(1, 63\), but a mask of this recording has true",
+            r"line 2: old.mat holds bad \(1, 63\), but a mask of this recording has true",
         ),
         ({"bad": np.arange(64)}, "old.mat", "64 electrode channels, 96 channels"),
         ({"bad": np.zeros(64), "good": np.ones(64)}, "old.mat", "several of which fit; write which one after a colon"),
@@ -249,6 +249,6 @@ def test_what_is_no_mask_file_is_refused(tmp_path: Path, channels: ChannelTable,
 
 def test_a_recording_that_the_session_has_not_is_refused_with_the_nearest(tmp_path: Path) -> None:
     path = write_manual(tmp_path, "*\trow\t1\tdrop\tloose", "test_01\trow\t1\tdrop\tloose")
-    with pytest.raises(MaskError, match=r"row 2: the session has no recording 'test_01'. Did you mean 'test_001'\?"):
+    with pytest.raises(MaskError, match=r"line 3: the session has no recording 'test_01'. Did you mean 'test_001'\?"):
         check_manual_mask(path, ["test_001", "rest"])
     check_manual_mask(path, ["test_01", "rest"])

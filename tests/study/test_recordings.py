@@ -87,45 +87,52 @@ def test_order_of_columns_and_empty_cells_do_not_matter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "sentence"),
     [
-        ({"overrides": "gian: 10"}, ", row 1: there is no key 'gian' in overrides. Did you mean 'gain'?"),
-        ({"overrides": "gain: ten"}, ", row 1: overrides.gain is 'ten'; give a number."),
-        ({"overrides": "gain:"}, ", row 1: overrides.gain is None; give a number."),
+        ({"overrides": "gian: 10"}, ", line 3: there is no key 'gian' in overrides. Did you mean 'gain'?"),
+        ({"overrides": "gain: ten"}, ", line 3: overrides.gain is 'ten'; give a number."),
+        ({"overrides": "gain:"}, ", line 3: overrides.gain is None; give a number."),
         (
             {"overrides": "gain 10"},
-            ", row 1: overrides holds 'gain 10'; give key: value, separated by semicolons: gain: 10; units: V.",
+            ", line 3: overrides holds 'gain 10'; give key: value, separated by semicolons: gain: 10; units: V.",
         ),
-        ({"overrides": "gain: 1; gain: 2"}, ", row 1: overrides declares 'gain' twice; keep one."),
+        ({"overrides": "gain: 1; gain: 2"}, ", line 3: overrides declares 'gain' twice; keep one."),
         (
             {"overrides": "pitch_mm: [1"},
-            ", row 1: overrides.pitch_mm is '[1', which is not a value in YAML; put quotes around the text.",
+            ", line 3: overrides.pitch_mm is '[1', which is not a value in YAML; put quotes around the text.",
         ),
         (
             {"bnc": "10"},
-            ", row 1: bnc holds '10'; give each line as column:kind, separated by commas: 10:ttl_high, 11:analog.",
+            ", line 3: bnc holds '10'; give each line as column:kind, separated by commas: 10:ttl_high, 11:analog.",
         ),
         (
             {"bnc": "10:ttl"},
-            ", row 1: bnc[0].kind is 'ttl'; give 'ttl_high', 'ttl_low' or 'analog'. Did you mean 'ttl_low'?",
+            ", line 3: bnc[0].kind is 'ttl'; give 'ttl_high', 'ttl_low' or 'analog'. Did you mean 'ttl_low'?",
         ),
         (
             {"bnc": "10:ttl_high:two"},
-            ", row 1: bnc holds '10:ttl_high:two', whose threshold 'two' is not a number; give volts, as in "
+            ", line 3: bnc holds '10:ttl_high:two', whose threshold 'two' is not a number; give volts, as in "
             "10:ttl_high:1.5.",
         ),
         (
             {"bnc": "11:analog:1.5"},
-            ", row 1: bnc declares a threshold for analog line 11; take it away.",
+            ", line 3: bnc declares a threshold for analog line 11; take it away.",
         ),
-        ({"files": " ; "}, ", row 1: files holds 0 values; give at least 1."),
+        ({"files": " ; "}, ", line 3: files holds 0 values; give at least 1."),
         (
             {"headstage": ""},
-            ", row 1: daq is '2T-AS DAQ v2', headstage '', electrode 'actv_64'; name all three, or give daq 'passthru' "
-            "for channels that are on no known array.",
+            ", line 3: daq is '2T-AS DAQ v2', headstage '', electrode 'actv_64'; name all three, or give daq 'passthru' for "
+            "channels that are on no known array.",
         ),
     ],
 )
 def test_a_cell_that_cannot_be_used(tmp_path: Path, cells: dict[str, str], sentence: str) -> None:
     assert sentence_of(write_table(tmp_path, cells)) == sentence
+
+
+def test_the_line_is_that_of_the_file_below_comments_and_empty_lines(tmp_path: Path) -> None:
+    path = write_table(tmp_path, {}, {"recording": "test_002", "overrides": "gain: 010"})
+    *above, last = path.read_text().splitlines()
+    path.write_text("\n".join([*above, "", "# the second day", last]) + "\n")
+    assert sentence_of(path) == ", line 6: overrides.gain: 010 is 8 in YAML 1.1 and 10 in YAML 1.2; write 10"
 
 
 def test_an_unknown_column_gets_the_nearest(tmp_path: Path) -> None:
@@ -139,20 +146,22 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 
 def test_a_recording_that_is_there_twice(tmp_path: Path) -> None:
     path = write_table(tmp_path, {}, {"recording": "test_002"}, {})
-    assert sentence_of(path) == (": rows 1 and 3 both name the recording 16011/2016-09-01_active/test_001; rename one.")
+    assert sentence_of(path) == (
+        ": lines 3 and 5 both name the recording 16011/2016-09-01_active/test_001; rename one."
+    )
 
 
 def test_names_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
     path = write_table(tmp_path, {}, {"recording": "Test_001"})
-    assert "rows 1 and 2 name 16011/2016-09-01_active/test_001 and 16011/2016-09-01_active/Test_001" in sentence_of(
+    assert "lines 3 and 4 name 16011/2016-09-01_active/test_001 and 16011/2016-09-01_active/Test_001" in sentence_of(
         path
     )
 
 
-def test_a_file_of_two_rows_is_told(tmp_path: Path) -> None:
+def test_a_file_of_two_recordings_is_told(tmp_path: Path) -> None:
     recordings = read_recordings(write_table(tmp_path, {}, {"recording": "test_002", "files": "raw/b.tdms"}))
     [sentence] = find_shared(recordings, "recordings.tsv")
-    assert sentence.startswith("recordings.tsv: rows 1 and 2 both name the file ")
+    assert sentence.startswith("recordings.tsv: the recordings 16011/2016-09-01_active/test_001 and ")
 
 
 @pytest.mark.parametrize(
@@ -217,7 +226,7 @@ def test_a_mask_that_names_no_recording_of_its_session_gets_the_nearest(tmp_path
     mask = manual_mask_path(tmp_path / "masks", recordings[0].subject, recordings[0].session)
     mask.parent.mkdir(parents=True)
     mask.write_text("recording\twhat\twhich\tkeep\treason\ntest_02\trow\t1\tdrop\tloose\n")
-    with pytest.raises(EcogpipeError, match=r"row 1: the session has no recording 'test_02'. Did you mean 'test_002'"):
+    with pytest.raises(EcogpipeError, match=r"line 2: the session has no recording 'test_02'. Did you mean 'test_002'"):
         check_masks(recordings, tmp_path / "masks")
 
 

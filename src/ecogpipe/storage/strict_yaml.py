@@ -101,7 +101,8 @@ def load_value(text: str, where: str) -> Any:
         return load_yaml(stripped, where)
     except SettingsError as error:
         if "is not YAML" not in str(error):
-            raise
+            # The lines that count are those of the table, whose cell this is.
+            raise SettingsError(str(error).replace(f"{where}, line 1: ", f"{where}: ")) from None
         raise SettingsError(f"{where} is {text!r}, which is not a value in YAML; put quotes around the text.") from None
 
 

@@ -26,7 +26,7 @@ class Table:
     header: dict[str, Any]
     columns: tuple[str, ...]
     rows: list[dict[str, str]]
-    lines: tuple[int, ...] = ()
+    lines: tuple[int, ...]
 
 
 def write_tsv(
@@ -63,14 +63,14 @@ def read_tsv(path: str | Path) -> Table:
             numbers.append(number)
     if not body:
         raise FormatError(f"{path}: the table is empty; its first line must name the columns, separated by tabs.")
-    columns, *rows = (_cells(line, path) for line in body)
+    columns, *rows = (_cells(line, path, number) for line, number in zip(body, numbers, strict=True))
     columns = _without_empty_end([column.strip() for column in columns])
     _refuse_commas(path, columns)
     rows = [row if len(row) <= len(columns) else _without_empty_end(row, len(columns)) for row in rows]
-    for number, row in enumerate(rows, start=1):
+    for number, row in zip(numbers[1:], rows, strict=True):
         if len(row) > len(columns):
             raise FormatError(
-                f"{path}: row {number} has {len(row)} cells for {len(columns)} columns; separate cells by one tab."
+                f"{path}: line {number} has {len(row)} cells for {len(columns)} columns; separate cells by one tab."
             )
     # `zip_longest` gives the cells that a short row has not.
     cells = [dict(zip_longest(columns, row, fillvalue="")) for row in rows]
@@ -107,12 +107,12 @@ def read_in_rows(path: str | Path) -> tuple[dict[str, Any], tuple[str, ...], Ite
         If the file does not exist, is not text, or a row has another number of cells than there are columns.
     """
     path = Path(path)
-    rows = _lines(path)
+    lines = enumerate(_lines(path), start=1)
     header: dict[str, Any] = {}
-    for line in rows:
+    for number, line in lines:
         if not line.startswith("#"):
-            columns = tuple(_cells(line, path))
-            return header, columns, _rows(path, rows, len(columns))
+            columns = tuple(_cells(line, path, number))
+            return header, columns, _rows(path, lines, len(columns))
         header |= [_header_entry(line)] if ": " in line else []
     raise FormatError(f"{path}: the table is empty; its first line must name the columns, separated by tabs.")
 
@@ -122,11 +122,13 @@ def _lines(path: Path) -> Iterator[str]:
         yield from (line.rstrip("\r\n") for line in file)
 
 
-def _rows(path: Path, lines: Iterator[str], n_columns: int) -> Iterator[list[str]]:
-    for number, line in enumerate(filter(None, lines), start=1):
+def _rows(path: Path, lines: Iterable[tuple[int, str]], n_columns: int) -> Iterator[list[str]]:
+    for number, line in lines:
+        if not line:
+            continue
         cells = line.split("\t")
         if len(cells) != n_columns:
-            raise FormatError(f"{path}: row {number} has {len(cells)} cells for {n_columns} columns; make it again.")
+            raise FormatError(f"{path}: line {number} has {len(cells)} cells for {n_columns} columns; make it again.")
         yield cells
 
 
@@ -179,14 +181,16 @@ def _header_entry(line: str) -> tuple[str, Any]:
     return key.strip(), _from_json(value)
 
 
-def _cells(line: str, path: Path) -> list[str]:
+def _cells(line: str, path: Path, number: int) -> list[str]:
     """Split one line; quotes are understood, as spreadsheets write them, but no cell reaches into the next line."""
     if '"' not in line:
         return line.split("\t")
     try:
         return next(csv.reader([line], delimiter="\t", strict=True))
     except csv.Error:
-        raise FormatError(f"{path}: the quotes in the line {line!r} do not match; correct or remove them.") from None
+        raise FormatError(
+            f"{path}: the quotes in line {number}, {line!r}, do not match; correct or remove them."
+        ) from None
 
 
 def _from_json(text: str) -> Any:

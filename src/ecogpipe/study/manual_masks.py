@@ -218,8 +218,8 @@ def _rows(path: Path) -> list[tuple[str, dict[str, str]]]:
     table = read_tsv(path)
     _check_manual_columns(path, table.columns)
     rows = []
-    for number, row in enumerate(table.rows, start=1):
-        place, cells = f"{path}: row {number}", {name: cell.strip() for name, cell in row.items()}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        place, cells = f"{path}, line {line}", {name: cell.strip() for name, cell in row.items()}
         _check_words(place, cells)
         rows.append((place, cells))
     return rows

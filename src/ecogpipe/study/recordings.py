@@ -116,8 +116,10 @@ def read_recordings(path: str | Path, study: str | Path | None = None) -> list[R
         raise SettingsError(f"{path}: the table holds no recordings; add one row for each.")
     _refuse_blanks(table)
     folder = Path(path).parent.parent if study is None else Path(study)
-    recordings = [_parse_row(row, folder, f"{path}, row {number}") for number, row in enumerate(table.rows, start=1)]
-    _check_unique(recordings, table.path)
+    recordings = [
+        _parse_row(row, folder, f"{path}, line {line}") for line, row in zip(table.lines, table.rows, strict=True)
+    ]
+    _check_unique(recordings, table)
     return recordings
 
 
@@ -212,31 +214,32 @@ def _check_columns(columns: tuple[str, ...], path: Path) -> None:
         )
 
 
-def _check_unique(recordings: list[Recording], path: Path) -> None:
+def _check_unique(recordings: list[Recording], table: Table) -> None:
     """Refuse rows of one name, or of names that differ only in case, which some disks take for one."""
-    rows: dict[str, int] = {}
-    for number, recording in enumerate(recordings, start=1):
-        first = rows.setdefault(recording.full_name.casefold(), number)
-        if first != number:
-            other = recordings[first - 1].full_name
+    seen: dict[str, tuple[int, str]] = {}
+    for line, recording in zip(table.lines, recordings, strict=True):
+        first, other = seen.setdefault(recording.full_name.casefold(), (line, recording.full_name))
+        if first != line:
             same = "both name the recording" if other == recording.full_name else f"name {other} and"
             only = (
                 "" if other == recording.full_name else ", which differ only in case and are one folder on some disks"
             )
-            raise SettingsError(f"{path}: rows {first} and {number} {same} {recording.full_name}{only}; rename one.")
+            raise SettingsError(
+                f"{table.path}: lines {first} and {line} {same} {recording.full_name}{only}; rename one."
+            )
 
 
 def find_shared(recordings: Iterable[Recording], path: str | Path) -> list[str]:
     """Return a sentence for each file that two rows of the table `path` name, which may be meant, or a slip."""
-    rows: dict[Path, int] = {}
+    seen: dict[Path, str] = {}
     sentences = []
-    for number, recording in enumerate(recordings, start=1):
+    for recording in recordings:
         for file in recording.files:
-            first = rows.setdefault(file, number)
-            if first != number:
+            first = seen.setdefault(file, recording.full_name)
+            if first != recording.full_name:
                 sentences.append(
-                    f"{path}: rows {first} and {number} both name the file {file}: its signals are made twice, and are "
-                    "counted twice in the report."
+                    f"{path}: the recordings {first} and {recording.full_name} both name the file {file}: its signals "
+                    "are made twice, and are counted twice in the report."
                 )
     return sentences
 
