@@ -119,8 +119,9 @@ def test_order_of_columns_and_empty_cells_do_not_matter(tmp_path: Path) -> None:
         ({"files": " ; "}, ", line 3: files holds 0 values; give at least 1."),
         (
             {"headstage": ""},
-            ", line 3: daq is '2T-AS DAQ v2', headstage '', electrode 'actv_64'; name all three, or give daq 'passthru' for "
-            "channels that are on no known array.",
+            ", line 3: daq is '2T-AS DAQ v2', headstage '', electrode 'actv_64'; name all three, "
+            "or give daq 'passthru' "
+            "for channels that are on no known array.",
         ),
     ],
 )
