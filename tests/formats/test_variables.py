@@ -196,6 +196,16 @@ class TestAcquisition:
         assert (acquisition.rate, acquisition.units, acquisition.n_channels) == (1200, "mV", 8)
         assert acquisition.overrides == declared
 
+    def test_channels_without_a_multiplexer_are_declared_as_the_message_says(self, save, kind):
+        path = save(kind, {"data": SIGNALS})
+        with pytest.raises(FormatError, match="are one row: 'n_rows: 1; n_columns: <channels>; n_bncs: 0'"):
+            read_header(path, {"units": "mV", "sampling_rate": 1200})
+        declared = {"units": "mV", "sampling_rate": 1200, "n_rows": 1, "n_columns": 8, "n_bncs": 0}
+        assert read_header(path, declared).acquisition.n_channels == 8
+        with pytest.raises(FormatError, match="does not say n_columns") as refusal:
+            read_header(path, {name: value for name, value in declared.items() if name != "n_columns"})
+        assert "one row" not in str(refusal.value)
+
     def test_units_are_not_guessed_from_half_of_the_acquisition_properties(self, save, kind):
         without = {name: value for name, value in LAB.items() if name != "sampRate"}
         with pytest.raises(FormatError, match="does not say units"):

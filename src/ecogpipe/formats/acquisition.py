@@ -1,6 +1,6 @@
 """How a recording was acquired: what its file says, replaced by what a person declares, refused where neither does."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -125,7 +125,7 @@ def settle(path: Path, found: Found, declared: Mapping[str, Any], declared_rate:
     if missing or rate is None:
         raise FormatError(
             f"{path}: holds {found.holds}, but does not say {', '.join(missing)}; declare in the overrides of the "
-            f"recording '{'; '.join(_EXAMPLES[name] for name in missing)}'."
+            f"recording '{'; '.join(_EXAMPLES[name] for name in missing)}'{_without_multiplexer(missing)}."
         )
     return Acquisition(
         rate=rate,
@@ -140,6 +140,13 @@ def settle(path: Path, found: Found, declared: Mapping[str, Any], declared_rate:
         notes=list(found.notes),
         cropped=list(found.cropped),
     )
+
+
+def _without_multiplexer(missing: Collection[str]) -> str:
+    """Say how the counts are declared that only a multiplexed recording has, where a file names none of them."""
+    if not {"n_rows", "n_columns", "n_bncs"} <= set(missing):
+        return ""
+    return "; channels that no multiplexer read are one row: 'n_rows: 1; n_columns: <channels>; n_bncs: 0'"
 
 
 def _check_counts(path: Path, values: Mapping[str, Any]) -> None:
