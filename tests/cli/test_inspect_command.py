@@ -2,9 +2,18 @@
 
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+from nptdms import ChannelObject, GroupObject, TdmsWriter
 
 from ecogpipe.cli import main
+from ecogpipe.electrodes.channels import split_overrides
+from ecogpipe.formats.reading import read_header
+from ecogpipe.formats.tdms.listing import list_channel_sets
+from ecogpipe.steps.ingest import ingest
+from ecogpipe.storage.canonical import read_acquisition
+from ecogpipe.study.recordings import parse_overrides
 from ecogpipe.synthetic import SyntheticRecording
 
 SET_UP = ("2t-as daq v2", "zif26 to 2x uhdmi", "actv_64")
@@ -110,3 +119,52 @@ def test_files_of_others_end_in_a_description_or_one_sentence(shared: Path, caps
         status = main(["inspect", str(path)])
         printed = capsys.readouterr()
         assert printed.out if status == 0 else printed.err.count("\n") == 1
+
+
+def write_foreign_tdms(path: Path) -> np.ndarray:
+    """Write two groups, the larger of them with a channel of another length and one of text; return its signals."""
+    signals = np.random.default_rng(1).normal(size=(4, 50))
+    waveform = {"wf_increment": 0.002, "unit_string": "mV"}
+    channels = [
+        *(ChannelObject("all; of it", f"ch{row}", signals[row], properties=waveform) for row in range(4)),
+        ChannelObject("all; of it", "gains", np.arange(3.0)),
+        ChannelObject("all; of it", "names", ["a", "b"]),
+        ChannelObject("rest", "ch0", np.zeros(9)),
+    ]
+    with TdmsWriter(path) as file:
+        file.write_segment([GroupObject("all; of it", properties={"electrode": "grid 4"}), *channels])
+    return signals
+
+
+def test_a_tdms_file_of_others_is_listed_with_a_cell_that_declares_its_largest_group(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signals = write_foreign_tdms(tmp_path / "foreign.tdms")
+    assert main(["inspect", str(tmp_path / "foreign.tdms")]) == 1
+    told = capsys.readouterr()
+    for said in ("electrode: grid 4", "wf_increment: 0.002", "4 channels  50 float64", "1 channel   3 float64"):
+        assert said in told.out
+    [cell] = [line.strip() for line in told.out.splitlines() if "n_rows: 1" in line]
+    assert 'group: "all; of it"; skip_channels: ["gains"]' in cell
+    assert "sampling_rate" not in cell
+    assert "units" not in cell
+    ingest(
+        [tmp_path / "foreign.tdms"],
+        tmp_path / "raw.h5",
+        declared=split_overrides(parse_overrides(cell.replace("FILL_IN", "20"), "the cell"))[0],
+    )
+    with h5py.File(tmp_path / "raw.h5") as file:
+        acquisition = read_acquisition(file)
+        assert (acquisition.rate, acquisition.units, acquisition.n_channels) == (500, "mV", 4)
+        assert np.array_equal(file["data"], signals)
+
+
+def test_the_cell_for_a_file_of_others_declares_all_that_is_missing(
+    shared: Path,
+) -> None:
+    """With the blanks filled, each real file is read as the set of channels that was listed first."""
+    for path in sorted((shared / "data" / "tdms").glob("*.tdms")):
+        for largest in list_channel_sets(path)[:1]:
+            filled = largest.overrides.replace("units: FILL_IN", "units: mV").replace("FILL_IN", "20")
+            acquisition = read_header(path, split_overrides(parse_overrides(filled, path.name))[0]).acquisition
+            assert acquisition.n_channels == largest.n_channels, path.name

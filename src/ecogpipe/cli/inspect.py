@@ -1,10 +1,11 @@
 """``ecogpipe inspect``: what a file of a recording is, which wirings fit it, and the map as a grid."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from ecogpipe.cli.commands import print_columns, print_grid
 from ecogpipe.electrodes.channels import split_overrides
 from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, named_wirings, passthru_wiring
 from ecogpipe.errors import EcogpipeError, FormatError, WiringError, first_line
+from ecogpipe.formats.acquisition import storable
 from ecogpipe.formats.header import Header
-from ecogpipe.formats.listing import list_variables, suggest_overrides
+from ecogpipe.formats.listing import Variable, list_variables, suggest_overrides
 from ecogpipe.formats.reading import read_header
+from ecogpipe.formats.tdms.listing import ChannelSet, list_channel_sets
 from ecogpipe.study.recordings import parse_overrides
 
 _LONGEST, _MOST = 100, 60
@@ -42,10 +45,13 @@ def _execute(arguments: argparse.Namespace) -> int:
     try:
         header = _read(path, split_overrides(declared)[0])
     except EcogpipeError:
-        _print_variables(path)
+        _print_content(path)
         raise
     _print_facts(_facts(header))
-    for title, lines in (("notes", header.acquisition.notes), ("properties", list(_properties(header)))):
+    for title, lines in (
+        ("notes", header.acquisition.notes),
+        ("properties", list(_properties(header.acquisition.info))),
+    ):
         if lines:
             print(f"\n{title}")
             print("\n".join(f"  {line}" for line in lines))
@@ -54,21 +60,39 @@ def _execute(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_variables(path: Path) -> None:
+def _print_content(path: Path) -> None:
     """Say what is in a file whose signals were not found, and a cell that declares them."""
     with suppress(EcogpipeError, OSError, ValueError, KeyError):
-        variables = list_variables(path)
-        if not variables:
-            return
-        print("variables")
-        shown = variables[:_MOST]
-        print_columns([(f"  {each.name}", _shape(each.shape), _value(each.value)) for each in shown])
-        if len(variables) > _MOST:
-            print(f"  ... and {len(variables) - _MOST} more")
-        if cell := suggest_overrides(variables):
-            print("\nfor the column overrides, with daq passthru: the largest of them as signals, channels in a row")
-            print(f"  {cell}")
-        print(flush=True)
+        if variables := list_variables(path):
+            _print_variables(variables)
+        elif sets := list_channel_sets(path):
+            _print_channel_sets(sets)
+
+
+def _print_variables(variables: Sequence[Variable]) -> None:
+    rows = [(f"  {each.name}", _shape(each.shape), _value(each.value)) for each in variables]
+    _print_with_cell("variables", rows, suggest_overrides(list(variables)))
+
+
+def _print_channel_sets(sets: Sequence[ChannelSet]) -> None:
+    print("properties of the file and of its largest set of channels")
+    print("\n".join(f"  {line}" for line in _properties(storable(sets[0].properties))), end="\n\n")
+    rows = [
+        (f"  {each.group}", f"{each.n_channels} channel{'s' * (each.n_channels != 1)}", f"{each.n_values} {each.dtype}")
+        for each in sets
+    ]
+    _print_with_cell("groups", rows, sets[0].overrides)
+
+
+def _print_with_cell(title: str, rows: Sequence[Sequence[str]], cell: str) -> None:
+    print(title)
+    print_columns(rows[:_MOST])
+    if len(rows) > _MOST:
+        print(f"  ... and {len(rows) - _MOST} more")
+    if cell:
+        print("\nfor the column overrides, with daq passthru: the largest of them as signals, channels in a row")
+        print(f"  {cell}")
+    print(flush=True)
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -122,9 +146,8 @@ def _facts(header: Header) -> list[tuple[str, str]]:
     ]
 
 
-def _properties(header: Header) -> Iterator[str]:
+def _properties(info: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the file says of itself, a line for each, cut where it is long."""
-    info = header.acquisition.info
     for name, value in list(info.items())[:_MOST]:
         text = " ".join(str(value).split())
         text = "".join(letter if letter.isprintable() else "?" for letter in f"{name}: {text}")
