@@ -70,6 +70,17 @@ class OutputError(EcogpipeError, OSError):
     """An output could not be written whole."""
 
 
+def printable(text: str) -> str:
+    r"""Return a text with ? in place of characters that steer a terminal, as names in foreign files may hold them.
+
+    Examples
+    --------
+    >>> printable("\x1b[31mred\x9b")
+    '?[31mred?'
+    """
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "?" for letter in text)
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of what a dependency says of an error, or its kind where it says nothing."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

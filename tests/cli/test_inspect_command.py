@@ -9,6 +9,7 @@ from nptdms import ChannelObject, GroupObject, TdmsWriter
 
 from ecogpipe.cli import main
 from ecogpipe.electrodes.channels import split_overrides
+from ecogpipe.formats.listing import list_variables, suggest_overrides
 from ecogpipe.formats.reading import read_header
 from ecogpipe.formats.tdms.listing import list_channel_sets
 from ecogpipe.steps.ingest import ingest
@@ -157,6 +158,23 @@ def test_a_tdms_file_of_others_is_listed_with_a_cell_that_declares_its_largest_g
         acquisition = read_acquisition(file)
         assert (acquisition.rate, acquisition.units, acquisition.n_channels) == (500, "mV", 4)
         assert np.array_equal(file["data"], signals)
+
+
+def test_names_in_a_file_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "\x1b[31mred\x9b"
+    with TdmsWriter(tmp_path / "a.tdms") as file:
+        file.write_segment([ChannelObject(name, f"{name}{row}", np.zeros(row + 2)) for row in range(2)])
+        file.write_segment([ChannelObject("other", "x", np.zeros(1))])
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        h5[name] = np.zeros((3, 4))
+    for path in (tmp_path / "a.tdms", tmp_path / "a.h5"):
+        assert main(["inspect", str(path)]) == 1
+        printed = capsys.readouterr()
+        assert "red" in printed.out
+        assert not {"\x1b", "\x9b"} & set(printed.out + printed.err)
+    assert parse_overrides(list_channel_sets(tmp_path / "a.tdms")[0].overrides, "the cell")["group"] == name
+    cell = suggest_overrides(list_variables(tmp_path / "a.h5"))
+    assert parse_overrides(cell, "the cell")["variable"] == name
 
 
 def test_the_cell_for_a_file_of_others_declares_all_that_is_missing(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
-from ecogpipe.errors import EcogpipeError
+from ecogpipe.errors import EcogpipeError, printable
 
 _COMMANDS = {
     "init": "begin a study in a folder: config, recordings table, masks",
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _NOT_READ
     except EcogpipeError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 1
     except OSError as error:
         if error.errno not in _OF_THE_SYSTEM or error.filename is None:

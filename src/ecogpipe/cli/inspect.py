@@ -12,7 +12,7 @@ import numpy as np
 from ecogpipe.cli.commands import print_columns, print_grid
 from ecogpipe.electrodes.channels import split_overrides
 from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, named_wirings, passthru_wiring
-from ecogpipe.errors import EcogpipeError, FormatError, WiringError, first_line
+from ecogpipe.errors import EcogpipeError, FormatError, WiringError, first_line, printable
 from ecogpipe.formats.acquisition import storable
 from ecogpipe.formats.header import Header
 from ecogpipe.formats.listing import Variable, list_variables, suggest_overrides
@@ -70,7 +70,7 @@ def _print_content(path: Path) -> None:
 
 
 def _print_variables(variables: Sequence[Variable]) -> None:
-    rows = [(f"  {each.name}", _shape(each.shape), _value(each.value)) for each in variables]
+    rows = [(f"  {printable(each.name)}", _shape(each.shape), _value(each.value)) for each in variables]
     _print_with_cell("variables", rows, suggest_overrides(list(variables)))
 
 
@@ -78,7 +78,11 @@ def _print_channel_sets(sets: Sequence[ChannelSet]) -> None:
     print("properties of the file and of its largest set of channels")
     print("\n".join(f"  {line}" for line in _properties(storable(sets[0].properties))), end="\n\n")
     rows = [
-        (f"  {each.group}", f"{each.n_channels} channel{'s' * (each.n_channels != 1)}", f"{each.n_values} {each.dtype}")
+        (
+            f"  {printable(each.group)}",
+            f"{each.n_channels} channel{'s' * (each.n_channels != 1)}",
+            f"{each.n_values} {each.dtype}",
+        )
         for each in sets
     ]
     _print_with_cell("groups", rows, sets[0].overrides)
@@ -91,7 +95,7 @@ def _print_with_cell(title: str, rows: Sequence[Sequence[str]], cell: str) -> No
         print(f"  ... and {len(rows) - _MOST} more")
     if cell:
         print("\nfor the column overrides, with daq passthru: the largest of them as signals, channels in a row")
-        print(f"  {cell}")
+        print(f"  {printable(cell)}")
     print(flush=True)
 
 
@@ -149,8 +153,7 @@ def _facts(header: Header) -> list[tuple[str, str]]:
 def _properties(info: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the file says of itself, a line for each, cut where it is long."""
     for name, value in list(info.items())[:_MOST]:
-        text = " ".join(str(value).split())
-        text = "".join(letter if letter.isprintable() else "?" for letter in f"{name}: {text}")
+        text = printable(" ".join(f"{name}: {value}".split()))
         yield text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     if len(info) > _MOST:
         yield f"... and {len(info) - _MOST} more"

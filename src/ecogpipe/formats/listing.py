@@ -10,6 +10,7 @@ from ecogpipe.formats.hdf5_variables import HDF5Variables
 from ecogpipe.formats.matlab import MatlabVariables
 from ecogpipe.formats.variables import Variables, plain
 from ecogpipe.storage.hdf5_files import open_hdf5
+from ecogpipe.storage.strict_yaml import quoted
 from ecogpipe.storage.tsv import BLANK
 
 _RATES = ("fs", "srate", "sfreq", "sampling_rate", "samplingrate", "rate", "fsample")
@@ -58,7 +59,9 @@ def suggest_overrides(variables: list[Variable]) -> str:
         rate = f"interval_variable: {intervals[0]}; sampling_interval_unit: {BLANK}"
     n_channels = min(length for length in arrays[0].shape if length > 1)
     counts = f"n_rows: 1; n_columns: {n_channels}; n_bncs: 0"
-    return f"variable: {arrays[0].name}; {rate}; {counts}; units: {BLANK}; gain: {BLANK}"
+    name = arrays[0].name
+    as_it_stands = name.isprintable() and ";" not in name and name[:1] not in "'\"["
+    return f"variable: {name if as_it_stands else quoted(name)}; {rate}; {counts}; units: {BLANK}; gain: {BLANK}"
 
 
 def _listed(variables: Variables) -> list[Variable]:

@@ -4,6 +4,7 @@ The config, the overrides and the wiring tables are read here. What is refused h
 """
 
 import codecs
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -81,6 +82,17 @@ def load_yaml(text: str, where: str) -> Any:
         if isinstance(error, SettingsError):
             raise
         raise SettingsError(f"{where}: is not YAML ({' '.join(str(error).split())}); correct it.") from None
+
+
+def quoted(text: str) -> str:
+    """Return a text in double quotes, as YAML reads it; characters that cannot be seen are escaped.
+
+    Examples
+    --------
+    >>> print(quoted("Run #2; left"))
+    "Run #2; left"
+    """
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def load_value(text: str, where: str) -> Any:

@@ -1,6 +1,5 @@
 """What is in a TDMS file whose signals were not found: for a person to declare them."""
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +12,7 @@ from ecogpipe.formats.tdms.channels import says_acquisition
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex, index_tdms
 from ecogpipe.formats.tdms.metadata import split_path
 from ecogpipe.formats.tdms.waveforms import common_increment, common_units
+from ecogpipe.storage.strict_yaml import quoted
 from ecogpipe.storage.tsv import BLANK
 
 
@@ -81,9 +81,9 @@ def _overrides(
     taken = {channel.path for channel in channels}
     others = [split_path(c.path)[1] for c in numbers if _group(c) == group and c.path not in taken]
     if several:
-        yield f"group: {json.dumps(group, ensure_ascii=False)}"
+        yield f"group: {quoted(group)}"
     if others:
-        yield f"skip_channels: {json.dumps(others, ensure_ascii=False)}"
+        yield f"skip_channels: [{', '.join(map(quoted, others))}]"
     if not says_acquisition(index.group_properties(group)):
         if not _states_rate(index, channels):
             yield f"sampling_rate: {BLANK}"
