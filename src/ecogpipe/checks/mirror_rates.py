@@ -1,17 +1,12 @@
 """Which mirrors cannot be made of which recordings, as far as their headers tell."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ecogpipe.errors import EcogpipeError, RateError
-from ecogpipe.formats.joined import read_headers
+from ecogpipe.checks.known_acquisition import find_acquisition
+from ecogpipe.errors import RateError
 from ecogpipe.mirroring.settings import MirrorSettings
-from ecogpipe.results.names import RecordingFiles
-from ecogpipe.storage.canonical import read_acquisition
-from ecogpipe.storage.hdf5_files import open_hdf5
 from ecogpipe.study.recordings import Recording
 
 
@@ -31,12 +26,12 @@ def find_impossible_mirrors(
     """
     refused: dict[tuple[str, str], list[str]] = {}
     for recording in recordings:
-        rate = _rate_of(recording, results)
-        if rate is None:
+        acquisition = find_acquisition(recording, results)
+        if acquisition is None:
             continue
         for name in recording.mirrors_of(mirrors):
             try:
-                MirrorSettings.from_mapping(mirrors[name]).ratio_from(rate)
+                MirrorSettings.from_mapping(mirrors[name]).ratio_from(acquisition.rate)
             except RateError as error:
                 refused.setdefault((name, str(error)), []).append(recording.full_name)
     return [
@@ -44,14 +39,3 @@ def find_impossible_mirrors(
         "recordings table."
         for (name, why), names in refused.items()
     ]
-
-
-def _rate_of(recording: Recording, results: Path) -> Fraction | None:
-    """Return the rate of a recording; None where it cannot be read, which ingest says better."""
-    raw = RecordingFiles(results / recording.full_name).raw
-    with suppress(EcogpipeError, OSError, KeyError, ValueError):
-        if raw.exists():
-            with open_hdf5(raw) as file:
-                return read_acquisition(file).rate
-        return read_headers(recording.files, recording.acquisition_overrides)[0].acquisition.rate
-    return None

@@ -1,16 +1,12 @@
 """Whether NWB files of a study can be written: all that they need is looked for before anything runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ecogpipe.errors import EcogpipeError, SettingsError
-from ecogpipe.formats.joined import read_headers
-from ecogpipe.results.names import RecordingFiles
-from ecogpipe.storage.canonical import read_acquisition
-from ecogpipe.storage.hdf5_files import open_hdf5
+from ecogpipe.checks.known_acquisition import find_acquisition
+from ecogpipe.errors import SettingsError
 from ecogpipe.study.nwb_metadata import find_metadata
 from ecogpipe.study.recordings import Recording
 
@@ -63,10 +59,5 @@ def _without_start(study: Path, table: str, recordings: Iterable[Recording]) -> 
 
 def _says_its_start(study: Path, recording: Recording) -> bool:
     """Return whether the start is in the files; True, too, where they cannot be read, which ingest says better."""
-    raw = RecordingFiles(study / "results" / recording.full_name).raw
-    with suppress(EcogpipeError, OSError, KeyError, ValueError):
-        if raw.exists():
-            with open_hdf5(raw) as file:
-                return bool(read_acquisition(file).start_time)
-        return bool(read_headers(recording.files, recording.acquisition_overrides)[0].acquisition.start_time)
-    return True
+    acquisition = find_acquisition(recording, study / "results")
+    return acquisition is None or bool(acquisition.start_time)
