@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from ecogpipe import open_recording
+from ecogpipe.checks.next_mask import holds_mask
 from ecogpipe.checks.verify import verify_recording
+from ecogpipe.results.mask import read_mask
 from ecogpipe.results.names import STEPS
 from ecogpipe.study.recordings import read_recordings
 from ecogpipe.synthetic import SyntheticRecording
@@ -139,14 +141,22 @@ def edit(study: Path, change: Callable[[dict[str, Any]], None]) -> None:
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of five recordings and two mirrors, after its run."""
+    """A study of five recordings and two mirrors, of which `half` goes by the mask, after its run."""
     rows = [row("a", f"r{number}", "raw/a.tdms") for number in range(4)] + [row("b", "r0", "raw/a.tdms")]
     study = write_study(tmp_path_factory.mktemp("edits"), *rows)
     write_tdms(study, "a.tdms")
-    edit(study, lambda config: config["mirrors"].update(half={**config["mirrors"]["low"], "rate": RATE / 2}))
+    half = {"rate": RATE / 2, "reference": "median"}
+    edit(study, lambda config: config["mirrors"].update(half={**config["mirrors"]["low"], **half}))
     run = run_snakemake(study, by=OURS)
     assert run.returncode == 0, run.stdout
     return study
+
+
+def write_manual_mask(study: Path, *rows: str) -> Path:
+    path = study / "config" / "masks" / "s1" / "a.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(["recording\twhat\twhich\tkeep\treason", *rows]) + "\n")
+    return path
 
 
 class TestEdits:
@@ -160,33 +170,75 @@ class TestEdits:
         assert planned(edited) == set()
 
     @pytest.mark.parametrize("written", ["r1", "*"])
-    def test_a_site_of_one_recording_makes_its_mask_and_its_pages(self, edited: Path, written: str) -> None:
-        masks = edited / "config" / "masks" / "s1"
-        masks.mkdir(parents=True)
-        (masks / "a.tsv").write_text(f"recording\twhat\twhich\tkeep\treason\n{written}\tsite\t2,5\tdrop\tloose\n")
+    def test_a_site_makes_masks_and_pages_and_the_mirror_that_goes_by_them(self, edited: Path, written: str) -> None:
+        write_manual_mask(edited, f"{written}\tsite\t2,5\tdrop\tloose")
         n = 1 if written == "r1" else 4
-        assert planned(edited) == {f"mask_channels {n}", f"qc {2 * n}", "report 1", "all 1"}
+        assert planned(edited) == {f"mask_channels {n}", f"mirror {n}", f"qc {2 * n}", "report 1", "all 1"}
 
     def test_a_comment_or_the_time_of_a_manual_mask_makes_nothing(self, edited: Path) -> None:
-        masks = edited / "config" / "masks" / "s1"
-        masks.mkdir(parents=True)
-        table = "recording\twhat\twhich\tkeep\treason\nr1\tsite\t2,5\tdrop\tloose\n"
-        (masks / "a.tsv").write_text(table)
+        path = write_manual_mask(edited, "r1\tsite\t2,5\tdrop\tloose")
+        table = path.read_text()
         assert run_snakemake(edited, by=OURS).returncode == 0
-        (masks / "a.tsv").write_text("# looked at again\n" + table)
+        path.write_text("# looked at again\n" + table)
         assert planned(edited) == set()
         for recording in ("r0", "r1"):
             findings = verify_recording(edited / "results" / "s1" / "a" / recording, ["low", "half"])
             assert [found for found in findings if found.is_fault] == []
-        (masks / "a.tsv").write_text(table.replace("2,5", "2,6"))
+        path.write_text(table.replace("2,5", "2,6"))
         faults = [found for found in verify_recording(edited / "results" / "s1" / "a" / "r1", []) if found.is_fault]
         assert [fault.text for fault in faults if fault.path.name == "mask.tsv"] == [
             "was made from other rows of ../../../../config/masks/s1/a.tsv than those that are there"
         ]
 
-    def test_a_threshold_makes_masks_and_pages_and_no_mirror(self, edited: Path) -> None:
+    def test_a_threshold_that_changes_no_mask_makes_no_mirror(self, edited: Path) -> None:
         edit(edited, lambda config: config["masks"]["automatic"].update(dead_ratio=0.11))
+        mirrors = sorted((edited / "results" / "s1").rglob("*_half.h5"))
+        before = [mirror.stat().st_mtime_ns for mirror in mirrors]
         assert planned(edited) == {"mask_channels 5", "qc 10", "report 1", "run_config 1", "all 1"}
+        assert run_snakemake(edited, by=OURS).returncode == 0
+        assert [mirror.stat().st_mtime_ns for mirror in mirrors] == before
+        assert planned(edited) == set()
+        for mirror in mirrors:
+            findings = list(verify_recording(mirror.parent, ["low", "half"]))
+            assert [found for found in findings if found.is_fault] == []
+            assert [found.text for found in findings if found.path == mirror] == [
+                "was made with an earlier mask.tsv, which changes none of its signals"
+            ]
+
+    def test_a_threshold_that_changes_masks_makes_the_mirrors_that_go_by_them(self, edited: Path) -> None:
+        edit(edited, lambda config: config["masks"]["automatic"].update(stuck_fraction=1e-9, noisy_ratio=1.01))
+        assert planned(edited) == {"mask_channels 5", "mirror 5", "qc 10", "report 1", "run_config 1", "all 1"}
+        assert run_snakemake(edited, by=OURS).returncode == 0
+        assert planned(edited) == set()
+        for mirror in (edited / "results" / "s1").rglob("*_half.h5"):
+            assert holds_mask(mirror, read_mask(mirror.parent / "mask.tsv"))
+
+    def test_a_mask_that_is_taken_back_leaves_no_mirror_of_another(self, edited: Path) -> None:
+        """The mirror was not made again in between, as the run ended after the mask."""
+        path = write_manual_mask(edited, "r1\tsite\t2,5\tdrop\tloose")
+        own = "results/s1/a/r1"
+        assert run_snakemake(edited, f"{own}/mask.tsv", by=OURS).returncode == 0
+        assert planned(edited) >= {"mirror 1"}
+        path.unlink()
+        assert planned(edited) == {"mask_channels 1", "qc 2", "report 1", "all 1"}
+        assert run_snakemake(edited, by=OURS).returncode == 0
+        assert [found for found in verify_recording(edited / own, ["low", "half"]) if found.is_fault] == []
+
+    def test_a_mask_that_was_edited_by_hand_makes_its_mirror_again(self, edited: Path) -> None:
+        mask = edited / "results" / "s1" / "a" / "r1" / "mask.tsv"
+        text = mask.read_text()
+        changed = re.sub(r"^(5\t\d+\t\d+)\t1\t", r"\1\t0\t", text, flags=re.MULTILINE)
+        assert changed != text
+        mask.write_text(changed)
+        assert planned(edited) == {"mirror 1", "qc 2", "report 1", "all 1"}
+
+    def test_a_mirror_whose_scan_or_mask_cannot_be_read_is_made_again(self, edited: Path) -> None:
+        own = edited / "results" / "s1" / "a" / "r1"
+        edit(edited, lambda config: config["masks"]["automatic"].update(dead_ratio=0.11))
+        (own / "scan.h5").unlink()
+        with h5py.File(edited / "results" / "s1" / "a" / "r2" / "r2_half.h5", "r+") as file:
+            del file["channel_mask"]
+        assert "mirror 2" in planned(edited)
 
     def test_two_edits_at_once_make_what_either_makes(self, edited: Path) -> None:
         def change(config: dict[str, Any]) -> None:

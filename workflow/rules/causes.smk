@@ -1,5 +1,7 @@
 """What results follow from besides files: a job whose causes are others now runs again, by what they say."""
 
+from ecogpipe.checks.next_mask import find_mirrors_of_next_mask
+from ecogpipe.study.config import uses_mask
 from ecogpipe.study.manual_masks import rows_of_recording
 
 
@@ -32,3 +34,16 @@ def get_mask_rule(wildcards) -> dict:
     """Return what the mask of a recording follows from, besides its samples: thresholds, and rows that are of it."""
     rows = get_manual_rows(wildcards)
     return config["masks"]["automatic"] | ({"rows": rows} if rows else {})
+
+
+@cache
+def get_mirrors_of_next_mask(name: str) -> frozenset[str]:
+    return find_mirrors_of_next_mask(RECORDINGS[name], Path("results"), MASKS, config)
+
+
+@signed
+def get_mask_of_mirror(wildcards) -> str:
+    """Return the mask of a recording; a mirror is made again only where other rows than its own are masked in it."""
+    mask, mirror = "<results>/{subject}/{session}/{recording}/mask.tsv", wildcards.mirror
+    depends = uses_mask(config["mirrors"][mirror]) and mirror not in get_mirrors_of_next_mask(get_name(wildcards))
+    return mask if depends else ancient(mask)

@@ -23,7 +23,7 @@ from ecogpipe.study.recordings import (
 )
 from ecogpipe.results.names import RecordingFiles
 from ecogpipe.results.revisions import REVISIONS
-from ecogpipe.study.config import check_config, read_config_file, uses_mask
+from ecogpipe.study.config import check_config, read_config_file
 
 MASKS = Path("config", "masks")
 IS_COPIED = {"skip_seconds", "crop_end_seconds"}
@@ -117,13 +117,6 @@ def get_linked_files(wildcards) -> list[str]:
         if IS_COPIED & get_recording(wildcards).overrides.keys()
         else [file for file in get_files(wildcards) if is_hdf5(file)]
     )
-
-
-@signed
-def get_mask_of_mirror(wildcards) -> str:
-    """Return the mask of a recording; a new one makes a mirror again only where masked rows change what it holds."""
-    mask = "<results>/{subject}/{session}/{recording}/mask.tsv"
-    return mask if uses_mask(config["mirrors"][wildcards.mirror]) else ancient(mask)
 
 
 @signed

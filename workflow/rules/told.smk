@@ -19,5 +19,5 @@ if workflow.is_main_process:
         )
     for sentence in find_impossible_mirrors(PRESENT, Path("results"), config["mirrors"]) if IS_DRY_RUN else []:
         logger.warning(sentence)
-    for line in describe(find_reruns(PRESENT, Path("results"), config["mirrors"])):
+    for line in describe(find_reruns(PRESENT, Path("results"), MASKS, config)):
         logger.info(line, extra={"is_told": True})

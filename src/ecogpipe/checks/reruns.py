@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ecogpipe.checks.next_mask import find_mirrors_of_next_mask
 from ecogpipe.results.names import OLD_PAGE_REVISION, REPORT, STEPS, RecordingFiles
 from ecogpipe.results.provenance import changes_after, older_changes
 from ecogpipe.results.revisions import changes_since
@@ -36,21 +37,19 @@ class Rerun:
     why: str
 
 
-def find_reruns(
-    recordings: Iterable[Recording], results: Path, mirrors: Mapping[str, Mapping[str, Any]]
-) -> list[Rerun]:
+def find_reruns(recordings: Iterable[Recording], results: Path, masks: Path, config: Mapping[str, Any]) -> list[Rerun]:
     """Find the outputs that the workflow makes again, because an older version of their steps made them.
 
     Parameters
     ----------
     recordings
         Rows of the recordings table that can be worked with.
-    results
-        Folder of the study's results.
-    mirrors
-        Settings of the mirrors, by name.
+    results, masks
+        Folder of the study's results; folder of its manual masks.
+    config
+        Settings of the study.
     """
-    found = [rerun for recording in recordings for rerun in _of_recording(recording, results, mirrors)]
+    found = [rerun for recording in recordings for rerun in _of_recording(recording, results, masks, config)]
     report = results / REPORT
     if (report.exists() and (why := changes_after("report", report)) is not None) or (found and report.exists()):
         found.append(Rerun("report", "", report.stat().st_size, why or ""))
@@ -103,11 +102,11 @@ def describe(reruns: Sequence[Rerun]) -> list[str]:
     return lines
 
 
-def _of_recording(recording: Recording, results: Path, mirrors: Mapping[str, Mapping[str, Any]]) -> Iterator[Rerun]:
+def _of_recording(recording: Recording, results: Path, masks: Path, config: Mapping[str, Any]) -> Iterator[Rerun]:
     is_gone = any(not file.exists() for file in recording.files)
     again: set[str] = set()
     files = RecordingFiles(results / recording.full_name)
-    for output in files.outputs(recording.mirrors_of(mirrors)):
+    for output in files.outputs(recording.mirrors_of(config["mirrors"])):
         step, path = output.step, output.path
         if not path.exists():
             again.add(step)
@@ -115,8 +114,13 @@ def _of_recording(recording: Recording, results: Path, mirrors: Mapping[str, Map
                 yield Rerun(step, recording.full_name, old.stat().st_size, changes_since(step, OLD_PAGE_REVISION))
             continue
         why = None if step == "ingest" and is_gone else changes_after(step, path)
-        mask = ("mask_channels",) if step == "mirror" and uses_mask(mirrors[output.mirror]) else ()
-        if why is not None or again & {*_READS[step], *mask}:
+        has_other_mask = (
+            step == "mirror"
+            and "mask_channels" in again
+            and uses_mask(config["mirrors"][output.mirror])
+            and output.mirror not in find_mirrors_of_next_mask(recording, results, masks, config)
+        )
+        if why is not None or has_other_mask or not again.isdisjoint(_READS[step]):
             again.add(step)
             yield Rerun(step, recording.full_name, path.stat().st_size, why or "")
 

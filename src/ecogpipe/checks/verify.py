@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from ecogpipe.checks.next_mask import holds_mask
 from ecogpipe.datasource.blocks import affordable
 from ecogpipe.errors import EcogpipeError
 from ecogpipe.figures.page_file import read_page_file
@@ -252,7 +253,7 @@ def _check_mask(path: Path) -> Iterator[Finding]:
 def _check_mirror(path: Path) -> Iterator[Finding]:
     made_by = read_provenance(path)
     settings = made_by["settings"]
-    yield from _check_inputs(path, made_by, unused="" if uses_mask(settings) else MASK)
+    yield from _check_inputs(path, made_by, unused=MASK if _is_as_masked_now(path, settings) else "")
     if signal := signal_hash_of(made_by):
         yield from _check_signal(path, signal)
     mirror = read_mirror(path)
@@ -272,6 +273,12 @@ def _check_mirror(path: Path) -> Iterator[Finding]:
         for row, channel in enumerate(mirror.bnc_channels):
             if not np.array_equal(bnc[row], data[channel], equal_nan=True):
                 yield Finding(path, f"row {row} of /bnc is not channel {channel} of /data")
+
+
+def _is_as_masked_now(path: Path, settings: Mapping[str, Any]) -> bool:
+    """Return whether a mirror is the same with the mask that is there now, be it another file than at its time."""
+    mask = RecordingFiles(path.parent).mask
+    return not uses_mask(settings) or (mask.exists() and holds_mask(path, read_mask(mask)))
 
 
 def _check_rows(path: Path, file: h5py.File, hashes: Sequence[str]) -> Iterator[Finding]:
@@ -301,7 +308,7 @@ def _check_page(path: Path) -> Iterator[Finding]:
 def _check_inputs(path: Path, made_by: Mapping[str, Any], unused: str = "") -> Iterator[Finding]:
     """Compare the inputs that an output names with those that are there.
 
-    `unused` names one of which no signal depends: the workflow makes no output again when it changes.
+    `unused` names one whose change changes no signal: the workflow makes no output again for it.
     """
     for described in made_by["inputs"]:
         file = _file_of(path, described)
@@ -309,7 +316,7 @@ def _check_inputs(path: Path, made_by: Mapping[str, Any], unused: str = "") -> I
             yield Finding(path, f"was made from {described['name']}, which is missing; put it back")
         elif not _is_unchanged(file, described):
             if file.name == unused:
-                text = f"was made with an earlier {unused}, on which its signals do not depend"
+                text = f"was made with an earlier {unused}, which changes none of its signals"
                 yield Finding(path, text, is_fault=False)
             else:
                 yield Finding(path, f"was made from another {described['name']} than the one that is there")

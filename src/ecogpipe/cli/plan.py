@@ -45,7 +45,8 @@ def _plan(study: Study, cores: int) -> int:
     if plans:
         _print_plans(study, plans, cores)
         refusals += _refusals(study, plans, cores)
-    again = list(describe(find_reruns(study.recordings, study.results, study.config["mirrors"])))
+    masks = study.folder / "config" / "masks"
+    again = list(describe(find_reruns(study.recordings, study.results, masks, study.config)))
     for line in again:
         print(line)
     if plans and not again and not refusals and not _bytes_to_write(study, plans):

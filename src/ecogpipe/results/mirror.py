@@ -104,6 +104,20 @@ def read_mirror(path: Path) -> Mirror:
         )
 
 
+def read_channel_mask(path: Path) -> tuple[npt.NDArray[np.intp], Bools]:
+    """Read the electrode channels of a mirror whose signals depend on the mask, and which of them were kept.
+
+    Raises
+    ------
+    FormatError
+        If the file is missing, or is not a mirror that holds its mask.
+    """
+    with open_hdf5(path) as file:
+        if not is_mirror(file) or canonical.CHANNEL_MASK not in file:
+            raise FormatError(f"{path}: is not a mirror that holds a mask; mask.tsv beside it holds that of now.")
+        return file[canonical.ELECTRODE_CHANNELS][()].astype(np.intp), file[canonical.CHANNEL_MASK][()]
+
+
 def create_mirror(
     file: h5py.File,
     recording: RawRecording,

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,32 @@ def mask_channels(
     IdentityError
         If the scan and the channels are of different recordings.
     """
+    decided = decide_mask(scan, channels, recording=recording, manual=manual, automatic=automatic)
+    settings = settings_of_mask(mask, recording=recording, manual=manual, automatic=automatic)
+    made_of = provenance("mask_channels", [scan, channels], settings, mask.parent)
+    logger.info("%s: %d of %d electrode channels kept", mask, decided.keep.sum(), len(decided))
+    for note in decided.notes:
+        logger.warning("%s: %s", mask, note)
+    for line in decided.header["diagnostics"]:
+        logger.info("%s", diagnostic_text(line))
+    return write_mask(mask, replace(decided, header=decided.header | {"provenance": made_of}))
+
+
+def settings_of_mask(
+    mask: Path, *, recording: str, manual: Path | None, automatic: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return the settings that the provenance of a mask names; parameters and errors are those of `mask_channels`."""
+    settings: dict[str, Any] = {"recording": recording, "automatic": check_thresholds(automatic)}
+    if manual is not None and (rows := rows_of_recording(manual, _short_name(recording))):
+        # Of the table only what is of this recording counts: another row in it makes no other mask.
+        settings |= {MANUAL: relative_name(manual, mask.parent), ROWS: rows}
+    return settings
+
+
+def decide_mask(
+    scan: Path, channels: Path, *, recording: str, manual: Path | None, automatic: Mapping[str, float]
+) -> MaskTable:
+    """Return the mask that `mask_channels` writes, without what made it; parameters and errors are the same."""
     thresholds = check_thresholds(automatic)
     table = read_channels(channels)
     scanned = read_scan(scan, _NEEDED)
@@ -97,12 +124,7 @@ def mask_channels(
     at_sites = _at_sites(scanned, table)
     numbers = _site_numbers(at_sites, scanned, table, *read_correlation(scan))
     judged = judge_sites(numbers, table.chan_map, thresholds)
-    name = recording.rpartition("/")[2]
-    decisions = [] if manual is None else read_manual_mask(manual, name, table, read_mask_arrays)
-    settings: dict[str, Any] = {"recording": recording, "automatic": thresholds}
-    if manual is not None and (rows := rows_of_recording(manual, name)):
-        # Of the table only what is of this recording counts: another row in it makes no other mask.
-        settings |= {MANUAL: relative_name(manual, mask.parent), ROWS: rows}
+    decisions = [] if manual is None else read_manual_mask(manual, _short_name(recording), table, read_mask_arrays)
     header: dict[str, Any] = {
         "recording": recording,
         "thresholds": thresholds,
@@ -111,16 +133,9 @@ def mask_channels(
         "diagnostics": _summarise_diagnostics(scanned, table),
         KEY: identity.as_json(),
         "signal_hash": scanned.signal_hash,
-        "provenance": provenance("mask_channels", [scan, channels], settings, mask.parent),
     }
     at_sites["neighbour_correlation"] = judged.neighbour_correlation
-    decided = combine(table, fault_reasons(judged.faults, table.chan_map), decisions, at_sites, header)
-    logger.info("%s: %d of %d electrode channels kept", mask, decided.keep.sum(), len(decided))
-    for note in judged.notes:
-        logger.warning("%s: %s", mask, note)
-    for line in header["diagnostics"]:
-        logger.info("%s", diagnostic_text(line))
-    return write_mask(mask, decided)
+    return combine(table, fault_reasons(judged.faults, table.chan_map), decisions, at_sites, header)
 
 
 def combine(
@@ -162,6 +177,10 @@ def combine(
         numbers=dict(numbers),
         header=dict(header),
     )
+
+
+def _short_name(recording: str) -> str:
+    return recording.rpartition("/")[2]
 
 
 def _manual_reason(decision: Decision, automatic: str) -> str:
