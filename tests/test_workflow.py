@@ -347,8 +347,7 @@ def test_real_files_of_other_labs_go_through_as_passthru(shared: Path, tmp_path:
     """Their acquisition values are declared in the table: one file says a sample interval, the other nothing at all."""
     matlab, tdms = "hentschke__wrat04_enf0000.mat", "owilab__good_tdms_1.tdms"
     declared = {
-        matlab: "variable: d; interval_variable: si; sampling_interval_unit: us; n_rows: 1; n_columns: 1; n_bncs: 0; "
-        "units: mV; gain: 1",
+        matlab: "variable: d; interval_variable: si; sampling_interval_unit: us; units: mV; gain: 1",
         tdms: "sampling_rate: 30; n_rows: 8; n_columns: 1; n_bncs: 0; units: V; gain: -100; pitch_mm: 0.5",
     }
     names = {matlab: "one", tdms: "eight"}

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
 import yaml
+from nptdms import ChannelObject, TdmsWriter
 
 from ecogpipe import open_recording
 from ecogpipe.checks.next_mask import holds_mask
@@ -306,6 +308,24 @@ class TestMirrorsOfSomeRecordings:
         run = run_snakemake(study, "--dry-run")
         assert run.returncode == 1
         assert "recording s1/a/slow: mirrors names 'slwo'. Did you mean 'slow'?" in run.stdout
+
+
+def test_channels_that_cannot_be_mapped_are_named_at_the_dry_run(tmp_path: Path) -> None:
+    """Before a long file is ingested: a line on a column of electrodes, another array, counts that no file says."""
+    cells = row("a", "line", "raw/a.tdms").split("\t")
+    cells[7] = "2:ttl_high"
+    rows = ["\t".join(cells), row("a", "good", "raw/a.tdms"), row("a", "uncounted", "raw/b.tdms")]
+    study = write_study(tmp_path, *rows)
+    write_tdms(study, "a.tdms")
+    waveform = {"wf_increment": 1 / RATE, "unit_string": "V"}
+    with TdmsWriter(study / "raw" / "b.tdms") as file:
+        file.write_segment([ChannelObject("g", f"c{n}", np.zeros(9), properties=waveform) for n in range(20)])
+    told = run_snakemake(study, "--dry-run").stdout
+    named = re.findall(r"The channels of (.*) cannot be mapped\. (.*)", told)
+    assert {names for names, _ in named} == {"s1/a/line", "s1/a/uncounted"}
+    why = dict(named)
+    assert "column 2" in why["s1/a/line"]
+    assert "A file that says nothing of a multiplexer is taken for channels in one row" in why["s1/a/uncounted"]
 
 
 class TestStudyOfAnOlderVersion:

@@ -114,7 +114,7 @@ def test_inspect_lists_what_is_there_and_a_cell_that_declares_it(
     assert "1000 x 5" in told.out
     assert "= 500" in told.out or "= 2000.0" in told.out
     [cell] = [line.strip() for line in told.out.splitlines() if line.strip().startswith("variable:")]
-    assert cell == f"variable: lfp; {rate}; n_rows: 1; n_columns: 5; n_bncs: 0; units: FILL_IN; gain: FILL_IN"
+    assert cell == f"variable: lfp; {rate}; orientation: time_by_channels; units: FILL_IN; gain: FILL_IN"
     filled = cell.replace("unit: FILL_IN", "unit: us").replace("units: FILL_IN; gain: FILL_IN", "units: mV; gain: 1")
     assert main(["inspect", str(path), "--declare", filled]) == 0
     assert "2000 Hz" in capsys.readouterr().out

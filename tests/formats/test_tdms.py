@@ -463,3 +463,31 @@ def test_daqmx_channels_in_one_wide_buffer_with_gaps(write):
     flags = META_DATA | RAW_DATA | NEW_OBJECTS | INTERLEAVED | DAQMX
     path = write(head() + segment(objects, frames.tobytes(), flags=flags))
     assert np.array_equal(whole(read_header(path), 4), counts)
+
+
+WAVEFORM = {"wf_increment": 0.001, "unit_string": "mV"}
+
+
+def write_channels(path, properties, n_channels=5):
+    signals = np.random.default_rng(0).normal(size=(n_channels, 40))
+    with TdmsWriter(path) as file:
+        channels = [ChannelObject("g", f"c{row}", signals[row], properties=WAVEFORM) for row in range(n_channels)]
+        file.write_segment([GroupObject("g", properties=properties), *channels])
+    return signals
+
+
+def test_channels_of_a_file_that_says_nothing_of_a_multiplexer_are_one_row(tmp_path):
+    signals = write_channels(tmp_path / "a.tdms", {"operator": "x"})
+    header = read_header(tmp_path / "a.tdms")
+    acquisition = header.acquisition
+    assert (acquisition.n_rows, acquisition.n_columns, acquisition.n_bncs) == (1, 5, 0)
+    assert (acquisition.rate, acquisition.units) == (1000, "mV")
+    assert "says nothing of a multiplexer: 5 channels in one row, in the order of the file" in acquisition.notes
+    assert np.array_equal(whole(header), signals)
+
+
+@pytest.mark.parametrize("name", ["SamplingRate", "OverSampling", "nrRows", "nrColumns", "nrBNCs"])
+def test_a_property_of_a_multiplexer_asks_for_all_counts(tmp_path, name):
+    write_channels(tmp_path / "a.tdms", {name: 4})
+    with pytest.raises(FormatError, match="does not say .*n_"):
+        read_header(tmp_path / "a.tdms", {"sampling_rate": 1000})

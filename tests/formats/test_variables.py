@@ -196,15 +196,53 @@ class TestAcquisition:
         assert (acquisition.rate, acquisition.units, acquisition.n_channels) == (1200, "mV", 8)
         assert acquisition.overrides == declared
 
-    def test_channels_without_a_multiplexer_are_declared_as_the_message_says(self, save, kind):
+    def test_channels_without_a_multiplexer_are_one_row_in_the_declared_orientation(self, save, kind):
+        path, known = save(kind, {"data": SIGNALS}), {"units": "mV", "sampling_rate": 1200}
+        with pytest.raises(FormatError, match="in place of the counts, 'orientation: channels_by_time' where the"):
+            read_header(path, known)
+        header = read_header(path, known | {"orientation": "channels_by_time"})
+        acquisition = header.acquisition
+        assert (acquisition.n_rows, acquisition.n_columns, acquisition.n_bncs, header.n_samples) == (1, 8, 0, 50)
+        assert np.array_equal(channels_by_time(header), SIGNALS)
+        [note] = acquisition.notes
+        assert note == "says nothing of a multiplexer: 8 channels in one row, in the order of the file"
+        turned = read_header(path, known | {"orientation": "time_by_channels"})
+        assert (turned.acquisition.n_columns, turned.n_samples) == (50, 8)
+        assert np.array_equal(channels_by_time(turned), SIGNALS.T)
+
+    def test_the_last_channels_of_a_row_can_be_declared_bnc_lines(self, save, kind):
+        declared = {"units": "mV", "sampling_rate": 1200, "orientation": "channels_by_time"}
         path = save(kind, {"data": SIGNALS})
-        with pytest.raises(FormatError, match="are one row: 'n_rows: 1; n_columns: <channels>; n_bncs: 0'"):
-            read_header(path, {"units": "mV", "sampling_rate": 1200})
-        declared = {"units": "mV", "sampling_rate": 1200, "n_rows": 1, "n_columns": 8, "n_bncs": 0}
-        assert read_header(path, declared).acquisition.n_channels == 8
-        with pytest.raises(FormatError, match="does not say n_columns") as refusal:
-            read_header(path, {name: value for name, value in declared.items() if name != "n_columns"})
-        assert "one row" not in str(refusal.value)
+        acquisition = read_header(path, declared | {"n_bncs": 2}).acquisition
+        assert (acquisition.n_rows, acquisition.n_columns, acquisition.n_bncs) == (1, 6, 2)
+        with pytest.raises(FormatError, match="does not say n_rows, n_columns"):
+            read_header(path, declared | {"n_bncs": 8})
+
+    @pytest.mark.parametrize("shape", [(1, 50), (50, 1), (50,)])
+    def test_a_vector_is_one_channel(self, save, kind, shape):
+        signal = np.arange(50.0).reshape(shape)
+        header = read_header(save(kind, {"data": signal}), {"units": "mV", "sampling_rate": 1200})
+        assert (header.acquisition.n_channels, header.n_samples) == (1, 50)
+        assert np.array_equal(channels_by_time(header), np.arange(50.0)[np.newaxis])
+
+    @pytest.mark.parametrize(
+        "name", [*sorted(set(LAB) - {"Fs"}), "n_columns", "n_rows", "oversampling", "skip_seconds"]
+    )
+    def test_a_word_of_a_multiplexer_asks_for_all_counts(self, save, kind, name):
+        """Half of them would leave rows of a multiplexer that follow one another as one channel."""
+        declared = {"units": "V", "sampling_rate": 1200, "orientation": "channels_by_time"}
+        in_file = {name: LAB[name]} if name in LAB else {}
+        path = save(kind, in_file | {"data": SIGNALS})
+        with pytest.raises(FormatError, match="does not say n_"):
+            read_header(path, declared | ({} if in_file else {name: 2}))
+
+    @pytest.mark.parametrize("name", ["sampRate", "OSR", "numChan"])
+    def test_the_name_by_which_a_file_is_not_taken_for_one_row_is_told(self, save, kind, name):
+        path = save(kind, {name: LAB[name], "data": SIGNALS})
+        declared = {"units": "V", "sampling_rate": 1200, "orientation": "channels_by_time"}
+        told = f"it names {name}, as .*: if none read these channels, declare 'n_rows: 1; n_columns: 8; n_bncs: 0'"
+        with pytest.raises(FormatError, match=told):
+            read_header(path, declared)
 
     def test_units_are_not_guessed_from_half_of_the_acquisition_properties(self, save, kind):
         without = {name: value for name, value in LAB.items() if name != "sampRate"}

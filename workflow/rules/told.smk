@@ -1,7 +1,9 @@
 """What a run tells before it begins: what is odd about the table, what is made again, and what may be removed."""
 
+from ecogpipe.checks.known_acquisition import find_acquisitions
 from ecogpipe.checks.mirror_rates import find_impossible_mirrors
 from ecogpipe.checks.reruns import describe, find_kept, find_old_pages, find_reruns
+from ecogpipe.checks.unfit_channels import find_unfit_channels
 from ecogpipe.study.recordings import find_shared
 
 # Asked of the words on the command line: Snakemake knows it later. A run proper meets such a recording in its job.
@@ -17,7 +19,9 @@ if workflow.is_main_process:
             + (f" and {len(old_pages) - 1} others, *_qc.png." if len(old_pages) > 1 else "."),
             extra={"is_told": True},
         )
-    for sentence in find_impossible_mirrors(PRESENT, Path("results"), config["mirrors"]) if IS_DRY_RUN else []:
+    known = find_acquisitions(PRESENT, Path("results")) if IS_DRY_RUN else []
+    tables = WIRINGS if WIRING_TABLES else None
+    for sentence in [*find_unfit_channels(known, tables), *find_impossible_mirrors(known, config["mirrors"])]:
         logger.warning(sentence)
     for line in describe(find_reruns(PRESENT, Path("results"), MASKS, config)):
         logger.info(line, extra={"is_told": True})

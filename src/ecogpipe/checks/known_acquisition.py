@@ -1,5 +1,6 @@
 """How a recording was acquired, as far as it is known before its jobs run."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from ecogpipe.results.names import RecordingFiles
 from ecogpipe.storage.canonical import Acquisition, read_acquisition
 from ecogpipe.storage.hdf5_files import open_hdf5
 from ecogpipe.study.recordings import Recording
+
+
+def find_acquisitions(recordings: Iterable[Recording], results: Path) -> list[tuple[Recording, Acquisition]]:
+    """Return the recordings whose acquisition is known, each with it, in the manner of `find_acquisition`."""
+    found = [(recording, find_acquisition(recording, results)) for recording in recordings]
+    return [(recording, acquisition) for recording, acquisition in found if acquisition is not None]
 
 
 def find_acquisition(recording: Recording, results: Path) -> Acquisition | None:

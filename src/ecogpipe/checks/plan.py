@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ecogpipe.checks.unfit_channels import check_channels
 from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.chunk_writer import chunk_shape, lines_packed, shuffled_and_deflated
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
@@ -22,7 +23,6 @@ from ecogpipe.results.names import EXPORT, NUMBERS_SUFFIX, Output, RecordingFile
 from ecogpipe.runtime import costs
 from ecogpipe.runtime.costs import Facts, MirrorPlan, Packing, Storage
 from ecogpipe.runtime.params import override
-from ecogpipe.steps.map_channels import table_of_channels
 from ecogpipe.study.recordings import Recording
 
 _SAMPLED_FRAMES = 8192
@@ -96,7 +96,10 @@ def plan_recording(recording: Recording, config: Mapping[str, Any], user_tables:
     with override(memory_limit=_ANY_HEADER):
         headers = read_headers(recording.files, recording.acquisition_overrides)
     check_joinable(headers)
-    _check_channels(recording, headers[0], user_tables)
+    try:
+        check_channels(recording, headers[0].acquisition, user_tables)
+    except WiringError as error:
+        raise WiringError(f"{headers[0].path}: {error}") from None
     facts = _facts(recording, headers, user_tables)
     mirrors = {
         name: _mirror_plan(MirrorSettings.from_mapping(settings), headers[0])
@@ -130,17 +133,6 @@ def plan_recording(recording: Recording, config: Mapping[str, Any], user_tables:
 def _size_of(output: Output, sizes: Mapping[str, int]) -> int:
     kind = "numbers" if output.path.suffix == NUMBERS_SUFFIX else output.step
     return sizes.get(f"{kind} {output.mirror}".strip(), 0)
-
-
-def _check_channels(recording: Recording, header: Header, user_tables: Path | None) -> None:
-    """Refuse what map_channels would: a wiring that does not fit the file, or a BNC line on a column without one."""
-    set_up = recording.daq, recording.headstage, recording.electrode
-    try:
-        table_of_channels(
-            header.acquisition, set_up, recording.bnc, recording.channel_overrides, user_tables=user_tables
-        )
-    except WiringError as error:
-        raise WiringError(f"{header.path}: {error}") from None
 
 
 def _facts(recording: Recording, headers: list[Header], user_tables: Path | None) -> Facts:

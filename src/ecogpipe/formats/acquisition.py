@@ -28,6 +28,7 @@ _CHOICES = {
     "gaps": ("refuse", "allow"),
 }
 _NAMES = ("variable", "rate_variable", "interval_variable", "group", "skip_channels")
+_OF_MULTIPLEXER = frozenset({"n_columns", "oversampling", "skip_seconds"})
 _FOR_OTHERS = ("gain", "pitch_mm", "bnc_numbering", "line_frequency")
 _DECLARABLE = (
     *(*_COUNTS, *_CHOICES, *_NAMES, *_FOR_OTHERS),
@@ -55,11 +56,15 @@ _EXAMPLES = {
 class Found:
     """What a file says of its acquisition; None or '' where it says nothing.
 
-    `holds` says in words what samples there are, `daq_rate` is that of the converter (SamplingRate), `rate` is frames
-    per second (Fs); the other names are those of `Acquisition`.
+    `holds` says in words what samples there are, `n_lines` is the number of channels or analog lines among them where
+    it is known without the counts, `of_multiplexer` are the names in the file that recordings of a multiplexer have,
+    `daq_rate` is that of the converter (SamplingRate), `rate` is frames per second (Fs); the other names are those of
+    `Acquisition`.
     """
 
     holds: str
+    n_lines: int | None = None
+    of_multiplexer: tuple[str, ...] = ()
     daq_rate: float | None = None
     rate: float | Fraction | None = None
     oversampling: int | None = None
@@ -105,6 +110,7 @@ def check_declared(declared: Mapping[str, Any]) -> None:
 def settle(path: Path, found: Found, declared: Mapping[str, Any], declared_rate: Fraction | None = None) -> Acquisition:
     """Return the acquisition values of a file: declared ones first, then those that it says.
 
+    Channels of a file that says nothing of a multiplexer, and of which nothing is declared either, are one row.
     `declared_rate` is a rate that was declared in another way than as a value.
 
     Raises
@@ -116,6 +122,8 @@ def settle(path: Path, found: Found, declared: Mapping[str, Any], declared_rate:
         name: declared.get(name, getattr(found, name)) for name in ("n_rows", "n_columns", "n_bncs", "units")
     }
     oversampling = declared.get("oversampling", found.oversampling)
+    as_row = _counts_of_row(found, declared)
+    values |= as_row
     _check_counts(path, values | {"oversampling": oversampling})
     try:
         rate = declared_rate or _settle_rate(path, found, declared, values["n_rows"], oversampling)
@@ -125,8 +133,10 @@ def settle(path: Path, found: Found, declared: Mapping[str, Any], declared_rate:
     if missing or rate is None:
         raise FormatError(
             f"{path}: holds {found.holds}, but does not say {', '.join(missing)}; declare in the overrides of the "
-            f"recording '{'; '.join(_EXAMPLES[name] for name in missing)}'{_without_multiplexer(missing)}."
+            f"recording '{'; '.join(_EXAMPLES[name] for name in missing)}'{_without_multiplexer(found, missing)}."
         )
+    n_columns = as_row.get("n_columns")
+    note = f"says nothing of a multiplexer: {n_columns} channels in one row, in the order of the file"
     return Acquisition(
         rate=rate,
         **values,
@@ -137,16 +147,41 @@ def settle(path: Path, found: Found, declared: Mapping[str, Any], declared_rate:
         start_time=_settle_start(found, declared),
         info=storable(found.info),
         overrides=found.overrides | dict(declared),
-        notes=list(found.notes),
+        notes=[*found.notes, *([note] if as_row else [])],
         cropped=list(found.cropped),
     )
 
 
-def _without_multiplexer(missing: Collection[str]) -> str:
-    """Say how the counts are declared that only a multiplexed recording has, where a file names none of them."""
-    if not {"n_rows", "n_columns", "n_bncs"} <= set(missing):
+def _counts_of_row(found: Found, declared: Mapping[str, Any]) -> dict[str, int]:
+    """Return the counts of channels in one row; none where the file or a person says something of a multiplexer."""
+    n_bncs = declared.get("n_bncs", 0)
+    if (
+        found.n_lines is None
+        or found.of_multiplexer
+        or not _OF_MULTIPLEXER.isdisjoint(declared)
+        or declared.get("n_rows", 1) != 1
+        or n_bncs >= found.n_lines
+    ):
+        return {}
+    return {"n_rows": 1, "n_columns": found.n_lines - n_bncs, "n_bncs": n_bncs}
+
+
+def _without_multiplexer(found: Found, missing: Collection[str]) -> str:
+    """Say what is declared of channels that no multiplexer read, where a file does not say enough of them."""
+    if not {"n_rows", "n_columns"} <= set(missing):
         return ""
-    return "; channels that no multiplexer read are one row: 'n_rows: 1; n_columns: <channels>; n_bncs: 0'"
+    if found.of_multiplexer:
+        named, n_columns = ", ".join(found.of_multiplexer), found.n_lines or "<channels>"
+        return (
+            f"; it names {named}, as recordings of a multiplexer do: if none read these channels, declare "
+            f"'n_rows: 1; n_columns: {n_columns}; n_bncs: 0'"
+        )
+    if found.n_lines is None:
+        return (
+            f"; of channels that no multiplexer read, in place of the counts, 'orientation: {CHANNELS_BY_TIME}' where "
+            f"the first axis is the channels, else '{TIME_BY_CHANNELS}'"
+        )
+    return ""
 
 
 def _check_counts(path: Path, values: Mapping[str, Any]) -> None:

@@ -60,6 +60,10 @@ class HDF5Variables:
             if group and _are_channels(self._file[group], list(datasets.values()))
         }
 
+    def is_group(self, name: str) -> bool:
+        """Return whether an array is that of a group of vectors, a channel each."""
+        return name in self._channel_groups
+
     def datasets(self, name: str) -> list[str]:
         """Return the datasets that hold a variable."""
         return self._channel_groups.get(name, [name])

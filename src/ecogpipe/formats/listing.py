@@ -9,6 +9,7 @@ import h5py
 from ecogpipe.formats.hdf5_variables import HDF5Variables
 from ecogpipe.formats.matlab import MatlabVariables
 from ecogpipe.formats.variables import Variables, plain
+from ecogpipe.storage.canonical import CHANNELS_BY_TIME, TIME_BY_CHANNELS
 from ecogpipe.storage.hdf5_files import open_hdf5
 from ecogpipe.storage.strict_yaml import quoted
 from ecogpipe.storage.tsv import BLANK
@@ -18,11 +19,15 @@ _INTERVALS = ("si", "dt", "interval", "sampling_interval")
 
 
 class Variable(NamedTuple):
-    """An array of numbers: its name, its shape, and its value where it is a single number."""
+    """An array of numbers: its name, its shape, its value where it is a single number, whether it is of a group.
+
+    That of a group of vectors, a channel each, is (channels, time).
+    """
 
     name: str
     shape: tuple[int, ...]
     value: Any
+    is_group: bool = False
 
 
 def list_variables(path: Path) -> list[Variable]:
@@ -45,7 +50,7 @@ def suggest_overrides(variables: list[Variable]) -> str:
     Examples
     --------
     >>> suggest_overrides([Variable("lfp", (1000, 4), None), Variable("fs", (), 1000.0)])
-    'variable: lfp; rate_variable: fs; n_rows: 1; n_columns: 4; n_bncs: 0; units: FILL_IN; gain: FILL_IN'
+    'variable: lfp; rate_variable: fs; orientation: time_by_channels; units: FILL_IN; gain: FILL_IN'
     """
     arrays = [each for each in variables if sum(length > 1 for length in each.shape) == 2]
     if not arrays:
@@ -57,16 +62,18 @@ def suggest_overrides(variables: list[Variable]) -> str:
         rate = f"rate_variable: {rates[0]}"
     elif intervals:
         rate = f"interval_variable: {intervals[0]}; sampling_interval_unit: {BLANK}"
-    n_channels = min(length for length in arrays[0].shape if length > 1)
-    counts = f"n_rows: 1; n_columns: {n_channels}; n_bncs: 0"
+    first, second = (length for length in arrays[0].shape if length > 1)
+    orientation = f"orientation: {CHANNELS_BY_TIME if first <= second else TIME_BY_CHANNELS}"
+    words = [rate] if arrays[0].is_group else [rate, orientation]
     name = arrays[0].name
     as_it_stands = name.isprintable() and ";" not in name and name[:1] not in "'\"["
-    return f"variable: {name if as_it_stands else quoted(name)}; {rate}; {counts}; units: {BLANK}; gain: {BLANK}"
+    cells = [f"variable: {name if as_it_stands else quoted(name)}", *words, f"units: {BLANK}", f"gain: {BLANK}"]
+    return "; ".join(cells)
 
 
 def _listed(variables: Variables) -> list[Variable]:
     found = [
-        Variable(name, shape, plain(variables.values(name)) if prod(shape) == 1 else None)
+        Variable(name, shape, plain(variables.values(name)) if prod(shape) == 1 else None, variables.is_group(name))
         for name, shape in variables.shapes().items()
     ]
     return sorted(found, key=lambda each: (-prod(each.shape), each.name))

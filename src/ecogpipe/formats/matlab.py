@@ -146,6 +146,10 @@ class MatlabVariables:
         """Return the shape of every array of real numbers."""
         return {name: shape for name, (shape, kind) in self._kinds.items() if kind in _DTYPES and 0 not in shape}
 
+    def is_group(self, name: str) -> bool:
+        """Return whether an array is that of a group of vectors; these files are not read so."""
+        return False
+
     def dtype(self, name: str) -> np.dtype[Any]:
         """Return the dtype that a variable has in Matlab, whichever one it is packed into on the disk."""
         return np.dtype(_DTYPES[self._kinds[name][1]])

@@ -25,6 +25,7 @@ MOST_INFO_BYTES = 100_000
 _AXES = 2
 _REORDERED = "ELECTRODE"
 _LISTED_AT_MOST = 12
+_OF_MULTIPLEXER = ("sampRate", "OSR", "numRow", "numCol", "numChan")
 
 
 class Variables(Protocol):
@@ -37,6 +38,9 @@ class Variables(Protocol):
 
         Of a group of vectors of one length and dtype, a channel each, it is that of the array which they make.
         """
+
+    def is_group(self, name: str) -> bool:
+        """Return whether an array is that of a group of vectors, a channel each."""
 
     def stated(self, name: str) -> Stated:
         """Return what the attributes of an array of signals say."""
@@ -91,7 +95,8 @@ def find_signals(variables: Variables, declared: Mapping[str, Any]) -> Signals:
     shapes = variables.shapes()
     variable = _choose(variables, shapes, declared.get("variable"))
     shape = _two_axes(shapes[variable])
-    found = _found(variables, variable, f"{variable} ({_times(shapes[variable])})", declared)
+    n_lines = shape[0] if variables.is_group(variable) else _n_lines(shape, declared.get("orientation"))
+    found = _found(variables, variable, f"{variable} ({_times(shapes[variable])})", n_lines, declared)
     acquisition = settle(variables.path, found, declared, _declared_rate(variables, declared))
     layouts = layouts_by_count(acquisition, declared)
     described = f"{variables.path}: {variable} is {_times(shape)}, and {describe_counts(acquisition, declared)}"
@@ -201,7 +206,14 @@ def _declared_rate(variables: Variables, declared: Mapping[str, Any]) -> Fractio
     return None
 
 
-def _found(variables: Variables, variable: str, holds: str, declared: Mapping[str, Any]) -> Found:
+def _n_lines(shape: tuple[int, int], orientation: str | None) -> int | None:
+    """Return how many lines an array holds, where a vector or a declared orientation tells it from the samples."""
+    if min(shape) == 1:
+        return 1
+    return None if orientation is None else shape[0 if orientation == CHANNELS_BY_TIME else 1]
+
+
+def _found(variables: Variables, variable: str, holds: str, n_lines: int | None, declared: Mapping[str, Any]) -> Found:
     path, known = variables.path, variables.shapes()
     counts: dict[str, Any] = {
         name: whole(path, key, _scalar(variables, key))
@@ -224,7 +236,8 @@ def _found(variables: Variables, variable: str, holds: str, declared: Mapping[st
     if not rates and stated.rate is not None:
         rates["rate"] = stated.rate
     units = stated.units or ("V" if "numRow" in known and "sampRate" in known else None)
-    found = Found(holds, **rates, **counts, units=units, info=variables.info(), notes=notes)
+    of_multiplexer = tuple(name for name in _OF_MULTIPLEXER if name in known)
+    found = Found(holds, n_lines, of_multiplexer, **rates, **counts, units=units, info=variables.info(), notes=notes)
     return replace(found, slope=stated.slope, intercept=stated.intercept)
 
 

@@ -21,6 +21,11 @@ from ecogpipe.storage.canonical import Acquisition, read_acquisition
 
 logger = logging.getLogger(__name__)
 
+_ADVICE_ON_ONE_ROW = (
+    " A file that says nothing of a multiplexer is taken for channels in one row; if one read them, declare n_rows, "
+    "n_columns and n_bncs in the overrides of the recording."
+)
+
 
 def map_channels(
     raw: Path,
@@ -147,6 +152,7 @@ def _check_fits(wiring: Wiring, acquisition: Acquisition, user_tables: Path | No
         f"The recording has {n_rows} DAQ rows and {n_columns} electrode DAQ columns (numRow, numCol), but "
         f"{' / '.join(wiring.names)} has {wiring.n_rows} rows and {wiring.acquisition_columns} columns. "
         + (f"Known set-ups that fit: {'; '.join(fitting)}." if fitting else "No known set-up fits; add a table for it.")
+        + (_ADVICE_ON_ONE_ROW if n_rows == 1 else "")
     )
 
 

@@ -9,6 +9,7 @@ from ecogpipe.formats.tdms.metadata import BOOLEANS, split_path
 
 _ORDER = "NI_ArrayColumn"
 _NAMED_AT_MOST = 5
+_OF_MULTIPLEXER = ("SamplingRate", "OverSampling", "nrRows", "nrColumns", "nrBNCs")
 
 
 def choose_groups(index: TdmsIndex, declared: str | Sequence[str] | None) -> list[str]:
@@ -117,6 +118,11 @@ def _choose_group(index: TdmsIndex, declared: str | None) -> str:
 def says_acquisition(properties: Mapping[str, Any]) -> bool:
     """Return whether properties say how the lab's array was read."""
     return "nrRows" in properties and "SamplingRate" in properties
+
+
+def names_of_multiplexer(properties: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the properties that recordings of a multiplexer have; without any, channels are one row."""
+    return tuple(name for name in _OF_MULTIPLEXER if name in properties)
 
 
 def _has_numbers(channel: StoredChannel) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ecogpipe.errors import FormatError
-from ecogpipe.formats.tdms.channels import says_acquisition
+from ecogpipe.formats.tdms.channels import group_properties, names_of_multiplexer, says_acquisition
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex, index_tdms
 from ecogpipe.formats.tdms.metadata import split_path
 from ecogpipe.formats.tdms.waveforms import common_increment, common_units
@@ -84,10 +84,12 @@ def _overrides(
         yield f"group: {quoted(group)}"
     if others:
         yield f"skip_channels: [{', '.join(map(quoted, others))}]"
-    if not says_acquisition(index.group_properties(group)):
+    properties = group_properties(index, [group])
+    if not says_acquisition(properties):
         if not _states_rate(index, channels):
             yield f"sampling_rate: {BLANK}"
-        yield f"n_rows: 1; n_columns: {len(channels)}; n_bncs: 0"
+        if names_of_multiplexer(properties):
+            yield f"n_rows: 1; n_columns: {len(channels)}; n_bncs: 0"
         if not _states_units(index, channels):
             yield f"units: {BLANK}"
     yield f"gain: {BLANK}"

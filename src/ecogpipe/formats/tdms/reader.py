@@ -23,6 +23,7 @@ from ecogpipe.formats.tdms.channels import (
     group_properties,
     in_order,
     listed,
+    names_of_multiplexer,
     says_acquisition,
 )
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex, index_tdms
@@ -241,6 +242,8 @@ def _found(
     needed = rate is not None and "sampling_rate" not in declared
     return Found(
         holds,
+        n_lines=len(channels),
+        of_multiplexer=names_of_multiplexer(properties),
         daq_rate=number(path, "SamplingRate", rate) if needed else number_or_none(rate),
         **counts,
         units="V" if says_acquisition(properties) else None,
