@@ -183,7 +183,9 @@ def _with_suggestions(draft: Draft, study: Path) -> Draft:
         suggested |= dict(zip(("daq", "headstage", "electrode"), wiring.names, strict=True))
         why += "; the set-up is a suggestion, as no other that is known fits: check it"
     elif not fitting:
-        why += "; no set-up that is known fits: daq passthru, with headstage and electrode empty, takes them as they are"
+        why += (
+            "; no set-up that is known fits: daq passthru, with headstage and electrode empty, takes them as they are"
+        )
     return replace(draft, suggested=suggested, why=why)
 
 
