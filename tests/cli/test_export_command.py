@@ -32,7 +32,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def exported(study: Path, name: str, *arguments: str) -> Path:
     path = study / name
-    assert main(["export", "test_001", str(path), "--directory", str(study), *arguments]) == 0
+    assert main(["export", "test_001", str(path), "--directory", str(study), "--overwrite", *arguments]) == 0
     return path
 
 
@@ -99,6 +99,34 @@ def test_what_cannot_be_is_refused_and_nothing_written(
     assert main(["export", "test_001", str(study / name), "--directory", str(study), *rest]) == 1
     assert told in capsys.readouterr().err
     assert not (study / name).exists()
+
+
+@pytest.mark.parametrize("command", [["export", "test_001"], ["report", "--single"]])
+def test_no_file_that_is_there_is_replaced_unasked_and_none_of_the_study_ever(
+    study: Path, tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, mail, alias = study / "raw" / "a.tdms", tmp_path / "mine.csv", tmp_path / "alias.csv"
+    raw.write_bytes(b"raw")
+    mail.write_bytes(b"mine")
+    alias.hardlink_to(raw)
+    where = [str(study)] if command[0] == "report" else ["--to", "csv", "--directory", str(study)]
+    owned = [raw, alias, study / "config" / "recordings.tsv", study / "results" / "s1" / "a" / "test_001" / "mask.tsv"]
+    before = [path.read_bytes() for path in owned]
+    for path in owned:
+        assert main([*command, str(path), *where, "--overwrite"]) == 1
+        assert f"{path}: is a file of the study, and is not replaced" in capsys.readouterr().err
+    assert main([*command, str(mail), *where]) == 1
+    assert f"{mail}: is there already; choose another name" in capsys.readouterr().err
+    assert ([path.read_bytes() for path in owned], mail.read_bytes()) == (before, b"mine")
+    assert main([*command, str(mail), *where, "--overwrite"]) == 0
+    assert mail.read_bytes() != b"mine"
+
+
+def test_the_facts_beside_an_array_replace_no_file_either(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (study / "notes.json").write_text("{}")
+    assert main(["export", "test_001", str(study / "notes.npy"), "--directory", str(study)]) == 1
+    assert "notes.json: is there already" in capsys.readouterr().err
+    assert ((study / "notes.json").read_text(), (study / "notes.npy").exists()) == ("{}", False)
 
 
 @pytest.mark.skipif(shutil.which("octave") is None, reason="GNU Octave is not here")

@@ -73,6 +73,30 @@ def find_recording(recordings: Sequence[Recording], name: str) -> Recording:
     raise SettingsError(f"There is no recording {name!r} in the study. {nearest(name, known)}")
 
 
+def add_overwrite_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument without which no file that is there is written anew."""
+    parser.add_argument("--overwrite", action="store_true", help="replace the file where it is there already")
+
+
+def check_new_file(study: Study, file: Path, *, overwrite: bool) -> None:
+    """Refuse to write a file that is there, unless it may be replaced; and any that belongs to the study.
+
+    Raises
+    ------
+    SettingsError
+        With the file, and what to do.
+    """
+    if not file.exists():
+        return
+    raw = [each for recording in study.recordings for each in recording.files if each.exists()]
+    owned = [study.folder / name for name in ("config", "results", "raw", "logs")]
+    is_owned = any(file.resolve().is_relative_to(folder.resolve()) for folder in owned)
+    if is_owned or any(file.samefile(each) for each in raw):
+        raise SettingsError(f"{file}: is a file of the study, and is not replaced; choose another name.")
+    if not overwrite:
+        raise SettingsError(f"{file}: is there already; choose another name, or add --overwrite to replace it.")
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments by which a run changes settings, as Snakemake has them."""
     parser.add_argument(

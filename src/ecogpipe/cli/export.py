@@ -5,9 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ecogpipe.cli.commands import add_config_arguments, find_recording, read_study
+from ecogpipe.cli.commands import (
+    add_config_arguments,
+    add_overwrite_argument,
+    check_new_file,
+    find_recording,
+    read_study,
+)
 from ecogpipe.errors import SettingsError, nearest
-from ecogpipe.exchange.arrays import KINDS, Extract, write_extract
+from ecogpipe.exchange.arrays import KINDS, Extract, files_of_extract, write_extract
 from ecogpipe.loader.dataset import Dataset
 from ecogpipe.loader.opening import open_recording
 from ecogpipe.results.names import RecordingFiles
@@ -31,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="begin", type=float, default=0.0, metavar="S", help="seconds to begin at")
     parser.add_argument("--until", type=float, metavar="S", help="seconds to end before (default: all)")
     parser.add_argument("--directory", type=Path, default=Path(), help="study folder (default: this one)")
+    add_overwrite_argument(parser)
     add_config_arguments(parser)
     parser.set_defaults(execute=_execute)
 
@@ -41,6 +48,9 @@ def _execute(arguments: argparse.Namespace) -> int:
     files = RecordingFiles(study.results / recording.full_name)
     mirror = _mirror_of(arguments.mirror, recording.mirrors_of(study.config["mirrors"]))
     kind = arguments.to or arguments.file.suffix.removeprefix(".")
+    written = files_of_extract(arguments.file, kind)
+    for file in written:
+        check_new_file(study, file, overwrite=arguments.overwrite)
     with open_recording(files.raw if mirror == _RAW else files.mirror(mirror)) as dataset:
         dataset.set_channel_mask(_chosen(dataset, arguments.channels, good=arguments.good))
         first, stop = _samples(dataset, arguments.begin, arguments.until)
@@ -48,7 +58,9 @@ def _execute(arguments: argparse.Namespace) -> int:
         sites = np.stack([rows, columns], axis=1)
         extract = Extract(dataset.data, first, stop, dataset.Fs, sites, dataset.active_mask)
         write_extract(arguments.file, extract, kind)
-        print(f"{arguments.file}: {len(dataset.data)} channels x {stop - first} samples at {dataset.Fs:.10g} Hz, uV")
+        print(
+            f"{' and '.join(map(str, written))}: {len(dataset.data)} channels x {stop - first} samples at {dataset.Fs:.10g} Hz, uV"
+        )
     return 0
 
 

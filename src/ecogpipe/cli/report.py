@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ecogpipe.cli.commands import add_config_arguments, read_study
+from ecogpipe.cli.commands import add_config_arguments, add_overwrite_argument, check_new_file, read_study
 from ecogpipe.steps.report import TITLE, report
 from ecogpipe.study.looks import LOOKS
 from ecogpipe.study.originals import find_missing
@@ -17,12 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("study", nargs="?", type=Path, default=Path(), help="study folder (default: this one)")
     parser.add_argument("--single", required=True, type=Path, metavar="FILE", help="the HTML file to write")
+    add_overwrite_argument(parser)
     add_config_arguments(parser)
     parser.set_defaults(execute=_execute)
 
 
 def _execute(arguments: argparse.Namespace) -> int:
     study = read_study(arguments.study, arguments)
+    check_new_file(study, arguments.single, overwrite=arguments.overwrite)
     report(
         {recording.full_name: study.results / recording.full_name for recording in study.recordings},
         arguments.single,

@@ -63,6 +63,17 @@ class Extract:
             yield start - self.first, self.source[:, start : min(start + length, self.stop)]
 
 
+def files_of_extract(path: Path, kind: str) -> list[Path]:
+    """Return the files that `write_extract` writes, the one with the signals first.
+
+    Examples
+    --------
+    >>> [file.name for file in files_of_extract(Path("part.npy"), "npy")]
+    ['part.npy', 'part.json']
+    """
+    return [path, path.with_suffix(".json")] if kind == "npy" else [path]
+
+
 def write_extract(path: Path, extract: Extract, kind: str) -> Path:
     """Write signals as a plain array; the file appears whole or not at all.
 
@@ -85,10 +96,11 @@ def write_extract(path: Path, extract: Extract, kind: str) -> Path:
     writers = {"npy": _write_npy, "mat": _write_mat, "csv": _write_csv}
     if kind not in writers:
         raise SettingsError(f"There is no format {kind!r} to write. {nearest(kind, KINDS)}")
-    with whole_file(path) as part:
+    signals, *facts = files_of_extract(path, kind)
+    with whole_file(signals) as part:
         writers[kind](part, extract)
-    if kind == "npy":
-        with whole_file(path.with_suffix(".json")) as part:
+    for file in facts:
+        with whole_file(file) as part:
             part.write_text(json.dumps(_facts(extract), indent=2) + "\n", encoding="utf-8")
     return path
 
