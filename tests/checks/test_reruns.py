@@ -18,6 +18,7 @@ from nptdms import ChannelObject, TdmsWriter
 from ecogpipe import open_recording
 from ecogpipe.checks.next_mask import holds_mask
 from ecogpipe.checks.verify import verify_recording
+from ecogpipe.cli import main
 from ecogpipe.results.mask import read_mask
 from ecogpipe.results.names import STEPS
 from ecogpipe.study.recordings import read_recordings
@@ -328,6 +329,53 @@ def test_channels_that_cannot_be_mapped_are_named_at_the_dry_run(tmp_path: Path)
     assert "A file that says nothing of a multiplexer is taken for channels in one row" in why["s1/a/uncounted"]
 
 
+class TestWhatTheDryRunTells:
+    """Its last lines are what headers tell to be impossible, by what the table says now."""
+
+    def told(self, study: Path, overrides: str) -> list[str]:
+        table = study / "config" / "recordings.tsv"
+        heading, line = table.read_text().splitlines()[:2]
+        cells = line.split("\t")
+        cells[8] = overrides
+        table.write_text(f"{heading}\n" + "\t".join(cells) + "\n")
+        screen = run_snakemake(study, "--dry-run", by=OURS).stdout.splitlines()
+        return [line for line in screen[-3:] if "cannot be" in line]
+
+    @pytest.fixture
+    def study(self, tmp_path: Path) -> Path:
+        study = write_study(tmp_path, row("a", "r1", "raw/a.tdms"))
+        write_tdms(study, "a.tdms")
+        return study
+
+    def test_a_file_that_cannot_be_read_as_the_table_says(self, study: Path) -> None:
+        [told] = self.told(study, "group: absent")
+        assert told.startswith("s1/a/r1 cannot be ingested. ")
+        assert "has no group 'absent'" in told
+
+    def test_a_filter_that_the_rate_does_not_allow(self, study: Path) -> None:
+        path = study / "config" / "config.yaml"
+        path.write_text(path.read_text().replace(f"rate: {RATE / 4}", "ratio: 4"))
+        [told] = self.told(study, "sampling_rate: 100")
+        assert told.startswith("The mirror 'low' cannot be made of s1/a/r1. The band-pass corner of ")
+
+    def test_a_finished_recording_is_judged_by_what_is_declared_now(self, study: Path) -> None:
+        assert run_snakemake(study, by=OURS).returncode == 0
+        assert self.told(study, "n_columns: 11; n_bncs: 1") != []
+        assert self.told(study, "") == []
+
+    def test_a_job_that_failed_is_not_taken_for_an_older_version(self, study: Path) -> None:
+        assert run_snakemake(study, by=OURS).returncode == 0
+        (study / "results" / "s1" / "a" / "r1" / "channels.tsv").unlink()
+        assert "older version" not in run_snakemake(study, "--dry-run", by=OURS).stdout
+
+    def test_plan_says_the_same_of_a_mirror_that_the_study_has_not(self, study: Path, capsys) -> None:
+        table = study / "config" / "recordings.tsv"
+        heading, line = table.read_text().splitlines()
+        table.write_text(f"{heading}\tmirrors\n{line}\tlwo\n")
+        assert main(["plan", str(study)]) == 1
+        assert "mirrors names 'lwo'. Did you mean 'low'?" in capsys.readouterr().err
+
+
 class TestStudyOfAnOlderVersion:
     """A small study as version 0.1.0 finished it; the raw files of one of its recordings are gone."""
 
@@ -406,6 +454,17 @@ class TestFilesThatAreGone:
         assert "raw/a.tdms of recording s1/a/copied does not exist" in sentence
         assert '{}, not {"sampling_rate": 1000}: put the file back' in sentence
         assert times(study) == before
+
+    def test_a_copy_of_another_file_is_not_taken_for_that_in_the_table(self, study: Path, capsys) -> None:
+        before, table = times(study), study / "config" / "recordings.tsv"
+        (study / "raw" / "a.tdms").unlink()
+        table.write_text(table.read_text().replace("raw/a.tdms", "raw/c.tdms"))
+        told = "raw/c.tdms of recording s1/a/copied does not exist.*raw.h5 is of a.tdms: correct the column files"
+        assert re.search(told, last_lines(study)[-1])
+        assert times(study) == before
+        assert re.search(told, run_snakemake(study, "--dry-run", by=OURS).stdout.splitlines()[-1])
+        assert main(["verify", str(study)]) == 1
+        assert re.search(told, capsys.readouterr().out)
 
     def test_a_recording_that_is_linked_is_left_alone_and_named(self, study: Path) -> None:
         before = times(study)

@@ -5,21 +5,52 @@ from contextlib import suppress
 from pathlib import Path
 
 from ecogpipe.errors import EcogpipeError
-from ecogpipe.formats.joined import read_headers
+from ecogpipe.formats.header import Header
+from ecogpipe.formats.joined import check_joinable, read_headers
 from ecogpipe.results.names import RecordingFiles
+from ecogpipe.runtime.params import override
 from ecogpipe.storage.canonical import Acquisition, read_acquisition
 from ecogpipe.storage.hdf5_files import open_hdf5
+from ecogpipe.storage.portable import to_json
+from ecogpipe.study.originals import declared_in
 from ecogpipe.study.recordings import Recording
 
-
-def find_acquisitions(recordings: Iterable[Recording], results: Path) -> list[tuple[Recording, Acquisition]]:
-    """Return the recordings whose acquisition is known, each with it, in the manner of `find_acquisition`."""
-    found = [(recording, find_acquisition(recording, results)) for recording in recordings]
-    return [(recording, acquisition) for recording, acquisition in found if acquisition is not None]
+_ANY_HEADER = 1e12
 
 
 def find_acquisition(recording: Recording, results: Path) -> Acquisition | None:
-    """Return the acquisition of a recording, of raw.h5 where it is ingested, else of the headers of its files.
+    """Return the acquisition of a recording as `read_known_acquisition` does; None where it cannot be read."""
+    with suppress(EcogpipeError, OSError, KeyError, ValueError):
+        return read_known_acquisition(recording, results)
+    return None
+
+
+def find_acquisitions(
+    recordings: Iterable[Recording], results: Path
+) -> tuple[list[tuple[Recording, Acquisition]], list[str]]:
+    """Return recordings with their acquisition, and a sentence for each of which none can be read.
+
+    Parameters
+    ----------
+    recordings
+        Rows of the recordings table whose files are there.
+    results
+        Folder of the study's results.
+    """
+    known, sentences = [], []
+    for recording in recordings:
+        try:
+            known.append((recording, read_known_acquisition(recording, results)))
+        except EcogpipeError as error:
+            sentences.append(f"{recording.full_name} cannot be ingested. {error}")
+        except (OSError, KeyError, ValueError):
+            # Of a raw.h5 that is damaged; its own job says more of it.
+            continue
+    return known, sentences
+
+
+def read_known_acquisition(recording: Recording, results: Path) -> Acquisition:
+    """Return the acquisition of a recording, of raw.h5 where that is up to date, else of the headers of its files.
 
     Parameters
     ----------
@@ -28,15 +59,34 @@ def find_acquisition(recording: Recording, results: Path) -> Acquisition | None:
     results
         Folder of the study's results.
 
-    Returns
-    -------
-    Acquisition or None
-        None where it cannot be read, which ingest says better.
+    Raises
+    ------
+    EcogpipeError
+        If a file cannot be read as a recording with what is declared of it, or its parts do not fit each other.
     """
     raw = RecordingFiles(results / recording.full_name).raw
-    with suppress(EcogpipeError, OSError, KeyError, ValueError):
-        if raw.exists():
-            with open_hdf5(raw) as file:
-                return read_acquisition(file)
-        return read_headers(recording.files, recording.acquisition_overrides)[0].acquisition
-    return None
+    if raw.exists() and _is_current(raw, recording):
+        with open_hdf5(raw) as file:
+            return read_acquisition(file)
+    return read_recording_headers(recording)[0].acquisition
+
+
+def read_recording_headers(recording: Recording) -> list[Header]:
+    """Read the headers of the files of a recording, whose parts must fit each other.
+
+    Raises
+    ------
+    EcogpipeError
+        If a file cannot be read as a recording, or the parts cannot be joined.
+    """
+    with override(memory_limit=_ANY_HEADER):
+        headers = read_headers(recording.files, recording.acquisition_overrides)
+    check_joinable(headers)
+    return headers
+
+
+def _is_current(raw: Path, recording: Recording) -> bool:
+    """Return whether raw.h5 was made with what is declared now, after the files that are there."""
+    made = raw.stat().st_mtime_ns
+    is_newest = all(file.stat().st_mtime_ns <= made for file in recording.files if file.exists())
+    return is_newest and declared_in(raw) == to_json(recording.acquisition_overrides)

@@ -11,22 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ecogpipe.checks.known_acquisition import read_recording_headers
 from ecogpipe.checks.unfit_channels import check_channels
 from ecogpipe.datasource.buffers import HDF5Buffer
 from ecogpipe.datasource.chunk_writer import chunk_shape, lines_packed, shuffled_and_deflated
 from ecogpipe.electrodes.wiring import is_passthru, load_wiring
 from ecogpipe.errors import WiringError
 from ecogpipe.formats.header import Header
-from ecogpipe.formats.joined import check_joinable, read_headers
 from ecogpipe.mirroring.settings import MirrorSettings
 from ecogpipe.results.names import EXPORT, NUMBERS_SUFFIX, Output, RecordingFiles
 from ecogpipe.runtime import costs
 from ecogpipe.runtime.costs import Facts, MirrorPlan, Packing, Storage
-from ecogpipe.runtime.params import override
 from ecogpipe.study.recordings import Recording
 
 _SAMPLED_FRAMES = 8192
-_ANY_HEADER = 1e12
 _EDGES_PER_SECOND = 2
 """Of each digital line: a pulse every second, as nobody has looked."""
 
@@ -93,9 +91,7 @@ def plan_recording(recording: Recording, config: Mapping[str, Any], user_tables:
     EcogpipeError
         If a file cannot be read as a recording, or a mirror cannot be made of it: as the workflow would.
     """
-    with override(memory_limit=_ANY_HEADER):
-        headers = read_headers(recording.files, recording.acquisition_overrides)
-    check_joinable(headers)
+    headers = read_recording_headers(recording)
     try:
         check_channels(recording, headers[0].acquisition, user_tables)
     except WiringError as error:
@@ -166,7 +162,9 @@ def _storage(header: Header) -> Storage:
 
 def _mirror_plan(settings: MirrorSettings, header: Header) -> MirrorPlan:
     uses_scratch = not settings.filter.does_nothing and settings.filter.design != "fir"
-    return MirrorPlan(settings.ratio_from(header.acquisition.rate), uses_scratch, settings.compression != "none")
+    ratio = settings.ratio_from(header.acquisition.rate)
+    settings.settling_samples(header.acquisition.rate / ratio)
+    return MirrorPlan(ratio, uses_scratch, settings.compression != "none")
 
 
 def _sample_packing(header: Header, facts: Facts, compression: str) -> Packing:

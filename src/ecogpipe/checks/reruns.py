@@ -109,7 +109,6 @@ def _of_recording(recording: Recording, results: Path, masks: Path, config: Mapp
     for output in files.outputs(recording.mirrors_of(config["mirrors"])):
         step, path = output.step, output.path
         if not path.exists():
-            again.add(step)
             if output.mirror and path == files.page(output.mirror) and (old := files.old_page(output.mirror)).exists():
                 yield Rerun(step, recording.full_name, old.stat().st_size, changes_since(step, OLD_PAGE_REVISION))
             continue

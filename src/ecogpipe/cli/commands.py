@@ -9,7 +9,7 @@ from typing import Any
 from ecogpipe.errors import SettingsError, nearest
 from ecogpipe.storage.strict_yaml import load_value
 from ecogpipe.study.config import read_config
-from ecogpipe.study.recordings import Recording, read_recordings
+from ecogpipe.study.recordings import Recording, check_mirrors, read_recordings
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
@@ -52,7 +52,9 @@ def read_study(folder: Path, arguments: argparse.Namespace | None = None) -> Stu
     """
     files, changes = ((), {}) if arguments is None else (arguments.configfile, _changes(arguments.config))
     config = read_config(folder, files, changes)
-    return Study(folder, config, read_recordings(folder / config["recordings"], folder))
+    recordings = read_recordings(folder / config["recordings"], folder)
+    check_mirrors(recordings, folder / config["recordings"], config["mirrors"])
+    return Study(folder, config, recordings)
 
 
 def find_recording(recordings: Sequence[Recording], name: str) -> Recording:

@@ -58,9 +58,8 @@ def _execute(arguments: argparse.Namespace) -> int:
         sites = np.stack([rows, columns], axis=1)
         extract = Extract(dataset.data, first, stop, dataset.Fs, sites, dataset.active_mask)
         write_extract(arguments.file, extract, kind)
-        print(
-            f"{' and '.join(map(str, written))}: {len(dataset.data)} channels x {stop - first} samples at {dataset.Fs:.10g} Hz, uV"
-        )
+        extent = f"{len(dataset.data)} channels x {stop - first} samples at {dataset.Fs:.10g} Hz, uV"
+        print(f"{' and '.join(map(str, written))}: {extent}")
     return 0
 
 

@@ -3,12 +3,14 @@
 import argparse
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from ecogpipe.checks.verify import Finding, verify_recording, verify_report
 from ecogpipe.cli.commands import Study, add_config_arguments, read_study
-from ecogpipe.results.names import REPORT
+from ecogpipe.results.names import REPORT, RecordingFiles
 from ecogpipe.study.lock import find_run
+from ecogpipe.study.originals import find_missing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,10 +29,12 @@ def _verify(study: Study) -> int:
     n_faults = 0
     if run := find_run(study.folder):
         print(f"A run is at work here since {run.since}: what it has not made yet counts as a difference.\n")
+    missing = find_missing(study.recordings, study.results, study.config["recordings"])
     for recording in study.recordings:
-        results = study.results / recording.full_name
-        mirrors = recording.mirrors_of(study.config["mirrors"])
-        n_faults += _print_findings(recording.full_name, verify_recording(results, mirrors))
+        name, mirrors = recording.full_name, recording.mirrors_of(study.config["mirrors"])
+        files = RecordingFiles(study.results / name)
+        other = [Finding(files.raw, missing[name])] if name in missing else []
+        n_faults += _print_findings(name, chain(other, verify_recording(files.folder, mirrors)))
     n_faults += _print_findings("report", verify_report(study.results / REPORT))
     checked = f"{len(study.recordings)} recordings" if len(study.recordings) > 1 else "1 recording"
     print(f"\n{checked} checked, {n_faults or 'no'} {'difference' if n_faults == 1 else 'differences'} found.")

@@ -72,7 +72,12 @@ def _reason(recording: Recording, results: Path, table: str) -> str | None:
     raw = RecordingFiles(results / recording.full_name).raw
     if not is_hdf5(str(raw)) or _is_linked(raw):
         return sentence + "correct the column files, or put the file there."
-    made_with, declared = _declared_in(raw), to_json(recording.acquisition_overrides)
+    copied = _copied_files(raw)
+    if copied != [file.name for file in recording.files]:
+        return (
+            f"{sentence}the copy in {raw} is of {'; '.join(copied)}: correct the column files, or put the file there."
+        )
+    made_with, declared = declared_in(raw), to_json(recording.acquisition_overrides)
     if made_with != declared:
         return sentence + (
             f"the copy in {raw} was made with the overrides {made_with}, not {declared}: put the file back, or undo "
@@ -104,6 +109,14 @@ def _is_linked(raw: Path) -> bool:
         return any(part.path != raw for part in canonical.signal_parts(file))
 
 
-def _declared_in(raw: Path) -> str:
+def declared_in(raw: Path) -> str:
+    """Return the overrides that a raw.h5 was made with, as JSON."""
     with h5py.File(raw, "r", locking=False) as file:
         return to_json(provenance_of(file)["settings"]["declared"])
+
+
+def _copied_files(raw: Path) -> list[str]:
+    """Return the names of the files that a raw.h5 is a copy of; their folder may have moved since."""
+    with h5py.File(raw, "r", locking=False) as file:
+        inputs = provenance_of(file)["inputs"]
+    return [Path(described["name"]).name for described in inputs if "source_of" not in described]

@@ -1,9 +1,9 @@
-"""Which mirrors cannot be made of which recordings, as far as their headers tell."""
+"""Which mirrors cannot be made of which recordings, by their rates and filters, as far as headers tell."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ecogpipe.errors import RateError
+from ecogpipe.errors import FilterError, RateError
 from ecogpipe.mirroring.settings import MirrorSettings
 from ecogpipe.storage.canonical import Acquisition
 from ecogpipe.study.recordings import Recording
@@ -25,8 +25,9 @@ def find_impossible_mirrors(
     for recording, acquisition in acquisitions:
         for name in recording.mirrors_of(mirrors):
             try:
-                MirrorSettings.from_mapping(mirrors[name]).ratio_from(acquisition.rate)
-            except RateError as error:
+                wanted = MirrorSettings.from_mapping(mirrors[name])
+                wanted.settling_samples(acquisition.rate / wanted.ratio_from(acquisition.rate))
+            except (RateError, FilterError) as error:
                 refused.setdefault((name, str(error)), []).append(recording.full_name)
     return [
         f"The mirror {name!r} cannot be made of {', '.join(names)}. {why} Or leave it out of the column mirrors of the "
