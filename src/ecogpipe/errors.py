@@ -21,6 +21,8 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LISTED_AT_MOST = 20
+
 
 class EcogpipeError(Exception):
     """Base of every error that ecogpipe raises on purpose."""
@@ -105,4 +107,5 @@ def nearest(name: object, known: Iterable[str]) -> str:
     matches = get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.6)
     if matches:
         return f"Did you mean {folded[matches[0]]!r}?"
-    return "Known are: " + ", ".join(names) + "."
+    more = f" and {len(names) - _LISTED_AT_MOST} more" if len(names) > _LISTED_AT_MOST else ""
+    return f"Known are: {', '.join(names[:_LISTED_AT_MOST])}{more}."

@@ -217,13 +217,13 @@ class TestEdits:
             assert holds_mask(mirror, read_mask(mirror.parent / "mask.tsv"))
 
     def test_a_mask_that_is_taken_back_leaves_no_mirror_of_another(self, edited: Path) -> None:
-        """The mirror was not made again in between, as the run ended after the mask."""
+        """The mirror was not made again in between, and is now: what mask.tsv will hold is not known for sure."""
         path = write_manual_mask(edited, "r1\tsite\t2,5\tdrop\tloose")
         own = "results/s1/a/r1"
         assert run_snakemake(edited, f"{own}/mask.tsv", by=OURS).returncode == 0
         assert planned(edited) >= {"mirror 1"}
         path.unlink()
-        assert planned(edited) == {"mask_channels 1", "qc 2", "report 1", "all 1"}
+        assert planned(edited) == {"mask_channels 1", "mirror 1", "qc 2", "report 1", "all 1"}
         assert run_snakemake(edited, by=OURS).returncode == 0
         assert [found for found in verify_recording(edited / own, ["low", "half"]) if found.is_fault] == []
 
@@ -234,6 +234,34 @@ class TestEdits:
         assert changed != text
         mask.write_text(changed)
         assert planned(edited) == {"mirror 1", "qc 2", "report 1", "all 1"}
+
+    @pytest.mark.parametrize("damaged", ["r0_half.h5", "channels.tsv", "mask.tsv"])
+    def test_a_damaged_file_of_one_recording_holds_up_no_other(self, edited: Path, damaged: str) -> None:
+        """Snakemake takes a mirror whose inputs cannot be told for one of a person's files: nothing was to be done."""
+        path = edited / "results" / "s1" / "a" / "r0" / damaged
+        content = path.read_bytes()
+        cut = re.sub(rb"\n5\t", b"\nfive\t", content) if path.suffix == ".tsv" else content[: len(content) // 2]
+        assert cut != content
+        path.write_bytes(cut)
+        edit(edited, lambda config: config["mirrors"]["low"].update(bandpass=[3, 50]))
+        assert {"mirror 5", "mirror 6", "mirror 7"} & planned(edited)
+
+    def test_a_mask_that_is_made_by_force_makes_its_mirror_with_it(self, edited: Path) -> None:
+        mask = edited / "results" / "s1" / "a" / "r1" / "mask.tsv"
+        edited_by_hand = re.sub(r"^(5\t\d+\t\d+)\t1\t", r"\1\t0\t", mask.read_text(), flags=re.MULTILINE)
+        mask.write_text(edited_by_hand)
+        assert run_snakemake(edited, by=OURS).returncode == 0
+        assert holds_mask(mask.with_name("r1_half.h5"), read_mask(mask))
+        assert run_snakemake(edited, "--forcerun", "mask_channels", by=OURS).returncode == 0
+        assert mask.read_text() != edited_by_hand
+        assert holds_mask(mask.with_name("r1_half.h5"), read_mask(mask))
+
+    def test_a_mask_edited_by_hand_and_other_times_leave_no_mirror_of_another(self, edited: Path) -> None:
+        mask = edited / "results" / "s1" / "a" / "r1" / "mask.tsv"
+        mask.write_text(re.sub(r"^(5\t\d+\t\d+)\t1\t", r"\1\t0\t", mask.read_text(), flags=re.MULTILINE))
+        (mask.parent / "channels.tsv").touch()
+        assert run_snakemake(edited, by=OURS).returncode == 0
+        assert holds_mask(mask.with_name("r1_half.h5"), read_mask(mask))
 
     def test_a_mirror_whose_scan_or_mask_cannot_be_read_is_made_again(self, edited: Path) -> None:
         own = edited / "results" / "s1" / "a" / "r1"

@@ -86,9 +86,10 @@ def test_text_has_a_column_for_each_site(study: Path) -> None:
     ("arguments", "told"),
     [
         (["x.npy", "--mirror", "lwo"], "Did you mean 'low'"),
+        (["x.npy", "--channels", "3"], "takes sites as row,column, e.g. "),
         (["x.npy", "--channels", "9,9"], "There is no site '9,9'"),
         (["x.npy", "--channels", "1,2", "--good"], "No channel is left"),
-        (["x.npy", "--from", "20"], "there are no samples; the recording has 12 s"),
+        (["x.npy", "--from", "20"], "From 20 s on there are no samples; the recording has 12 s"),
         (["x.npz"], "Did you mean 'npy'"),
     ],
 )

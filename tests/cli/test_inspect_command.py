@@ -1,6 +1,7 @@
 """`ecogpipe inspect` says what a file is and which wirings fit, or one sentence why not; never a traceback."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -9,7 +10,7 @@ from nptdms import ChannelObject, GroupObject, TdmsWriter
 
 from ecogpipe.cli import main
 from ecogpipe.electrodes.channels import split_overrides
-from ecogpipe.formats.listing import list_variables, suggest_overrides
+from ecogpipe.formats.listing import list_content, suggest_overrides
 from ecogpipe.formats.reading import read_header
 from ecogpipe.formats.tdms.listing import list_channel_sets
 from ecogpipe.steps.ingest import ingest
@@ -161,6 +162,28 @@ def test_a_tdms_file_of_others_is_listed_with_a_cell_that_declares_its_largest_g
         assert np.array_equal(file["data"], signals)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"SamplingRate": 9000.0},
+        {"SamplingRate": 9000.0, "OverSampling": 2},
+        {"SamplingRate": 9000.0, "nrRows": 4},
+        {"SamplingRate": 9000.0, "OverSampling": 2, "nrRows": 4, "nrColumns": 4, "nrBNCs": 0},
+    ],
+)
+@pytest.mark.parametrize("waveform", [{}, {"wf_increment": 0.002, "unit_string": "mV"}])
+def test_the_cell_for_a_file_that_says_half_of_a_multiplexer_works(
+    tmp_path: Path, said: dict[str, float], waveform: dict[str, Any]
+) -> None:
+    path = tmp_path / "half.tdms"
+    with TdmsWriter(path) as file:
+        channels = [ChannelObject("g", f"c{n}", np.arange(50.0), properties=waveform) for n in range(3)]
+        file.write_segment([GroupObject("g", properties=said), *channels])
+    filled = list_channel_sets(path)[0].overrides.replace("units: FILL_IN", "units: mV").replace("FILL_IN", "20")
+    acquisition = read_header(path, split_overrides(parse_overrides(filled, "the cell"))[0]).acquisition
+    assert (acquisition.n_rows, acquisition.n_columns) == (1, 3)
+
+
 def test_names_in_a_file_do_not_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = "\x1b[31mred\x9b"
     with TdmsWriter(tmp_path / "a.tdms") as file:
@@ -174,7 +197,7 @@ def test_names_in_a_file_do_not_steer_the_terminal(tmp_path: Path, capsys: pytes
         assert "red" in printed.out
         assert not {"\x1b", "\x9b"} & set(printed.out + printed.err)
     assert parse_overrides(list_channel_sets(tmp_path / "a.tdms")[0].overrides, "the cell")["group"] == name
-    cell = suggest_overrides(list_variables(tmp_path / "a.h5"))
+    cell = suggest_overrides(list_content(tmp_path / "a.h5"))
     assert parse_overrides(cell, "the cell")["variable"] == name
 
 

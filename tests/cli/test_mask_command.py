@@ -72,6 +72,15 @@ def test_it_shows_the_grid_and_the_reasons(study: Path, capsys: pytest.CaptureFi
     assert "noisy: std is" in shown[15]
 
 
+def test_decisions_that_no_run_has_used_yet_are_told(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = f"{study / MANUAL} was changed since: the next `ecogpipe run` makes this mask again."
+    assert mask_command(study, "test_001") == 0
+    assert told not in capsys.readouterr().out
+    assert mask_command(study, "test_001", "--drop", "row 7", "--reason", "loose") == 0
+    assert mask_command(study, "test_001") == 0
+    assert told in capsys.readouterr().out
+
+
 def test_it_adds_rows_that_the_next_mask_follows_and_keeps_what_is_there(study: Path) -> None:
     path = study / MANUAL
     path.parent.mkdir(parents=True)
@@ -125,6 +134,7 @@ def test_it_makes_the_table_where_there_is_none(study: Path) -> None:
     [
         (["test_01"], "There is no recording 'test_01' in the study. Did you mean 'test_001'?"),
         (["test_001", "--drop", "site 3,4"], "drops site 3,4 without a reason"),
+        (["test_001", "--drop", "12", "--reason", "x"], "'12' is not two words; write what and which"),
         (["test_001", "--drop", "sit 3,4", "--reason", "x"], "what is 'sit'. Did you mean 'site'?"),
         (["test_001", "--drop", "site 8,4", "--reason", "x"], "there is no site 8,4; the array has rows 0 to 7"),
         (["test_001", "--drop", "file old.npy", "--reason", "x"], "old.npy: cannot be read"),

@@ -1,5 +1,6 @@
 """What the screen says in passing: versions, pipes that close, Ctrl-C, runs at work, objects at the prompt."""
 
+import re
 import shlex
 import signal
 import subprocess
@@ -117,7 +118,42 @@ def test_inspect_lists_what_is_there_and_a_cell_that_declares_it(
     assert cell == f"variable: lfp; {rate}; orientation: time_by_channels; units: FILL_IN; gain: FILL_IN"
     filled = cell.replace("unit: FILL_IN", "unit: us").replace("units: FILL_IN; gain: FILL_IN", "units: mV; gain: 1")
     assert main(["inspect", str(path), "--declare", filled]) == 0
-    assert "2000 Hz" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "2000 Hz" in told
+    assert "passthru: grid 1 x 5, gain 1, pitch not known" in told
+
+
+def test_inspect_tells_times_from_signals_and_declares_a_single_channel(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal, times = np.random.default_rng(0).normal(size=(1, 900)), np.arange(900)[np.newaxis] * 0.004 + 0.004
+    scipy.io.savemat(tmp_path / "x.mat", {"a_time": times, "lfp": signal})
+    assert main(["inspect", str(tmp_path / "x.mat")]) == 1
+    told = capsys.readouterr().out
+    assert re.search(r"a_time +1 x 900 +evenly spaced by 0.004\n", told)
+    cell = "variable: lfp; sampling_rate: FILL_IN; units: FILL_IN; gain: FILL_IN"
+    assert f"  {cell}\n" in told
+    filled = cell.replace("rate: FILL_IN", "rate: 250").replace("units: FILL_IN; gain: FILL_IN", "units: mV; gain: 1")
+    assert main(["inspect", str(tmp_path / "x.mat"), "--declare", filled]) == 0
+
+
+@pytest.mark.parametrize("beside", [{"numRow": 4.0}, {"OSR": 2.0}, {"info": {"sampRate": 8.0}}, {"fs": -1.0}])
+def test_a_cell_works_once_its_blanks_are_filled(
+    tmp_path: Path, beside: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    scipy.io.savemat(tmp_path / "x.mat", {"lfp": np.zeros((900, 5)), **beside})
+    assert main(["inspect", str(tmp_path / "x.mat")]) == 1
+    [cell] = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip().startswith("variable:")]
+    filled = cell.replace("units: FILL_IN", "units: mV").replace("FILL_IN", "20")
+    assert main(["inspect", str(tmp_path / "x.mat"), "--declare", filled]) == 0
+    assert "channels  5 = 1 rows x" in capsys.readouterr().out
+
+
+def test_more_channels_than_samples_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scipy.io.savemat(tmp_path / "x.mat", {"lfp": np.zeros((900, 5))})
+    declared = "variable: lfp; sampling_rate: 250; units: V; orientation: channels_by_time"
+    assert main(["inspect", str(tmp_path / "x.mat"), "--declare", declared]) == 0
+    assert "has more channels (900) than samples of each (5): check its orientation" in capsys.readouterr().out
 
 
 def test_a_recording_says_at_the_prompt_what_it_is(tmp_path: Path) -> None:

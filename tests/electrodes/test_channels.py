@@ -63,7 +63,7 @@ def test_lines_may_be_counted_from_the_first_bnc_column() -> None:
         ([BncLine(12, "analog")], 2, "BNC column 12 .* columns are 10 to 11, counted from 0"),
         ([BncLine(9, "analog")], 2, "BNC column 9 .* 10 to 11"),
         ([BncLine(0, "ttl_high")], 2, "bnc_numbering: after_electrodes"),
-        ([BncLine(10, "ttl_high")], 0, "has no BNC columns"),
+        ([BncLine(10, "ttl_high")], 0, "the recording has none; empty its bnc cell, or declare n_bncs"),
         ([BncLine(10, "ttl_high"), BncLine(10, "analog")], 2, "twice"),
     ],
 )

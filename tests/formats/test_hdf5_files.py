@@ -404,3 +404,19 @@ def test_integers_of_any_precision_and_offset_are_read_as_h5py_does(
     with MappedSource.from_hdf_sources(path, "data") as source:
         assert source.dtype == expected.dtype
         np.testing.assert_array_equal(source[:, 3:40], expected[:, 3:40])
+
+
+@pytest.mark.parametrize("shapes", [[(40, 1)] * 3, [(1, 40)] * 3, [(40,), (40, 1), (1, 40)], [(3, 1)] * 3])
+@pytest.mark.parametrize("is_matlab", [False, True])
+def test_a_group_of_vectors_is_a_channel_each_be_they_rows_or_columns(tmp_path, shapes, is_matlab):
+    signals = np.random.default_rng(0).normal(size=(3, max(shapes[0])))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number, shape in enumerate(shapes):
+            file[f"ch/{number}"] = signals[number].reshape(shape)
+            if is_matlab:
+                file[f"ch/{number}"].attrs["MATLAB_class"] = np.bytes_("double")
+        if is_matlab:
+            file["ch"].attrs["MATLAB_class"] = np.bytes_("struct")
+    header = read_header(tmp_path / "a.h5", {"variable": "ch", "units": "V", "sampling_rate": 100})
+    assert (header.acquisition.n_channels, header.n_samples) == (3, signals.shape[1])
+    assert np.array_equal(np.concatenate([block.copy() for block in header.read_blocks(7)], axis=1), signals)

@@ -486,6 +486,18 @@ def test_channels_of_a_file_that_says_nothing_of_a_multiplexer_are_one_row(tmp_p
     assert np.array_equal(whole(header), signals)
 
 
+@pytest.mark.parametrize("name", ["nrRows", "numcol", "OSR"])
+@pytest.mark.parametrize("place", ["group", "channel"])
+def test_a_word_of_a_multiplexer_counts_in_another_group_and_on_a_channel(tmp_path, name, place):
+    said = {name: 4}
+    with TdmsWriter(tmp_path / "a.tdms") as file:
+        properties = WAVEFORM | (said if place == "channel" else {})
+        channels = [ChannelObject("g", f"c{row}", np.arange(9.0), properties=properties) for row in range(3)]
+        file.write_segment([*([GroupObject("set-up", properties=said)] if place == "group" else []), *channels])
+    with pytest.raises(FormatError, match=f"it names {name}, as recordings of a multiplexer do"):
+        read_header(tmp_path / "a.tdms")
+
+
 @pytest.mark.parametrize("name", ["SamplingRate", "OverSampling", "nrRows", "nrColumns", "nrBNCs"])
 def test_a_property_of_a_multiplexer_asks_for_all_counts(tmp_path, name):
     write_channels(tmp_path / "a.tdms", {name: 4})

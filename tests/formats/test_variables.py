@@ -188,7 +188,7 @@ class TestAcquisition:
     def test_what_is_missing_is_named_with_the_overrides_to_write(self, save, kind):
         path = save(kind, {"data": SIGNALS})
         with pytest.raises(
-            FormatError, match=r"holds data \(8 x 50\), but does not say sampling_rate, n_rows, .*units: <V"
+            FormatError, match=r"holds data \(8 x 50\), but does not say sampling_rate, units, orientation; .*units: <V"
         ):
             read_header(path)
         declared = COUNTS | {"units": "mV", "sampling_rate": 1200}
@@ -198,7 +198,9 @@ class TestAcquisition:
 
     def test_channels_without_a_multiplexer_are_one_row_in_the_declared_orientation(self, save, kind):
         path, known = save(kind, {"data": SIGNALS}), {"units": "mV", "sampling_rate": 1200}
-        with pytest.raises(FormatError, match="in place of the counts, 'orientation: channels_by_time' where the"):
+        with pytest.raises(
+            FormatError, match="does not say orientation; declare .* 'orientation: <channels_by_time or"
+        ):
             read_header(path, known)
         header = read_header(path, known | {"orientation": "channels_by_time"})
         acquisition = header.acquisition
@@ -235,6 +237,21 @@ class TestAcquisition:
         path = save(kind, in_file | {"data": SIGNALS})
         with pytest.raises(FormatError, match="does not say n_"):
             read_header(path, declared | ({} if in_file else {name: 2}))
+
+    @pytest.mark.parametrize("inside", ["info", "acq", ""])
+    @pytest.mark.parametrize("name", ["numRow", "NUMCOL", "nrRows", "OverSampling", "osr"])
+    def test_a_word_of_a_multiplexer_counts_wherever_it_stands(self, tmp_path, kind, name, inside):
+        path, declared = tmp_path / "a.mat", {"units": "V", "sampling_rate": 1200, "orientation": "channels_by_time"}
+        if kind == "v5":
+            scipy.io.savemat(path, {"data": SIGNALS, "b": 1.0} | ({inside: {name: 2.0}} if inside else {name: "2"}))
+        else:
+            with h5py.File(path, "w") as file:
+                file["data"] = SIGNALS.T if kind == "v7.3" else SIGNALS
+                if kind == "v7.3":
+                    file["data"].attrs["MATLAB_class"] = np.bytes_("double")
+                (file.create_group(inside) if inside == "info" else file["data"] if inside else file).attrs[name] = 2
+        with pytest.raises(FormatError, match=f"it names {name}, as recordings of a multiplexer do"):
+            read_header(path, declared)
 
     @pytest.mark.parametrize("name", ["sampRate", "OSR", "numChan"])
     def test_the_name_by_which_a_file_is_not_taken_for_one_row_is_told(self, save, kind, name):

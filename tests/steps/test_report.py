@@ -113,7 +113,7 @@ def test_what_is_declared_is_a_fact_and_no_warning(tmp_path):
         report({"s1/a/test_001": done.folder}, tmp_path / "report.html", mirrors=[], title="t").read_text()
     ).text
     assert "With warnings 0 of 1" in text
-    assert "declared by hand, in place of what the files say: line_frequency = 60" in text
+    assert "declared by hand: line_frequency = 60" in text
 
 
 def test_diagnostic_columns_gaps_and_what_was_cropped_are_said_with_the_recording(tmp_path):

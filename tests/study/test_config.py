@@ -144,6 +144,13 @@ def test_every_key_of_the_config_is_needed_unless_the_schema_has_a_default(confi
         assert f"the key '{last}' is missing" in sentence_of(check_config, without)
 
 
+def test_all_keys_that_are_missing_of_a_mirror_are_told_at_once(config: dict[str, Any]) -> None:
+    for key in ("design", "order", "notches"):
+        del config["mirrors"]["Fs1000"][key]
+    told = "the keys 'design', 'order' and 'notches' are missing in mirrors.Fs1000; add them, as a new study has them."
+    assert told in sentence_of(check_config, config)
+
+
 def test_a_row_that_can_be_used(row: dict[str, Any]) -> None:
     check_row(row, WHERE)
 

@@ -80,7 +80,7 @@ def test_a_blank_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refusal:
         read_recordings(table)
     assert str(refusal.value) == (
-        f"{table}: holds FILL_IN, a blank that only you can fill, in line 10: daq, headstage, electrode, bnc. "
+        f"{table}: holds FILL_IN, a blank that only you can fill, in line 12: daq, headstage, electrode, bnc. "
         "The first of them, daq: Name of the DAQ, e.g. '2t-as daq v2', or 'passthru' for channels that are on no known "
         "array."
     )
@@ -91,8 +91,8 @@ def test_all_blanks_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
     main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")])
     with pytest.raises(SettingsError) as refusal:
         read_recordings(tmp_path / "config" / "recordings.tsv")
-    assert "line 10: subject, session, daq" in str(refusal.value)
-    assert "line 11: subject, daq" in str(refusal.value), "the folder is the session"
+    assert "line 12: subject, session, daq" in str(refusal.value)
+    assert "line 13: subject, daq" in str(refusal.value), "the folder is the session"
 
 
 def write_recordings(folder: Path, *names: str) -> None:

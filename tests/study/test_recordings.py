@@ -104,8 +104,13 @@ def test_order_of_columns_and_empty_cells_do_not_matter(tmp_path: Path) -> None:
             ", line 3: bnc holds '10'; give each line as column:kind, separated by commas: 10:ttl_high, 11:analog.",
         ),
         (
+            {"overrides": "sampling_rate: 1000, units: V"},
+            ", line 3: overrides.sampling_rate holds '1000, units: V', a key and a value once more; separate "
+            "them by a semicolon.",
+        ),
+        (
             {"bnc": "10:ttl"},
-            ", line 3: bnc[0].kind is 'ttl'; give 'ttl_high', 'ttl_low' or 'analog'. Did you mean 'ttl_low'?",
+            ", line 3: bnc[0].kind is 'ttl'; give 'ttl_high', 'ttl_low' or 'analog'.",
         ),
         (
             {"bnc": "10:ttl_high:two"},

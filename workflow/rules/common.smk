@@ -4,7 +4,7 @@ A mistake in them ends the run with one sentence, before any job. A recording wh
 """
 
 import sys
-from functools import cache
+from functools import cache, wraps
 from inspect import signature
 from pathlib import Path
 
@@ -72,9 +72,22 @@ wildcard_constraints:
 
 
 def signed(function):
-    """Keep the signature of a function with it: Snakemake asks for it several times for each job."""
-    function.__signature__ = signature(function)
-    return function
+    """End the run where a function of wildcards fails: Snakemake would leave out its job, and all that follow, silently.
+
+    Its signature is kept with it, as Snakemake asks for it several times for each job.
+    """
+
+    @wraps(function)
+    def call(wildcards, **more):
+        try:
+            return function(wildcards, **more)
+        except EcogpipeError as error:
+            stop(str(error))
+        except Exception as error:
+            stop(f"{function.__name__} of {'/'.join(wildcards)} raised {type(error).__name__}: {error}")
+
+    call.__signature__ = signature(function)
+    return call
 
 
 def get_mirrors(recording: Recording) -> list[str]:

@@ -1,6 +1,6 @@
 """The mask that the next run gives a recording, decided before it begins: a mirror that holds it stays as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,8 @@ from ecogpipe.errors import EcogpipeError
 from ecogpipe.results.mask import MaskTable, read_mask
 from ecogpipe.results.mirror import read_channel_mask
 from ecogpipe.results.names import RecordingFiles
-from ecogpipe.results.provenance import older_changes, read_provenance
-from ecogpipe.results.revisions import REVISIONS
-from ecogpipe.steps.mask_channels import decide_mask, settings_of_mask
+from ecogpipe.results.provenance import older_changes
+from ecogpipe.steps.mask_channels import decide_mask
 from ecogpipe.study.config import uses_mask
 from ecogpipe.study.recordings import Recording, manual_mask_path
 
@@ -42,29 +41,33 @@ def find_mirrors_of_next_mask(
     name, files = recording.full_name, RecordingFiles(results / recording.full_name)
     mirrors = [each for each in recording.mirrors_of(config["mirrors"]) if uses_mask(config["mirrors"][each])]
     made = [each for each in mirrors if files.mirror(each).exists()]
-    if not (made and files.scan.exists() and files.channels.exists()) or older_changes("scan", files.scan):
+    if not (made and files.scan.exists() and files.channels.exists()):
         return frozenset()
-    manual = manual_mask_path(masks, recording.subject, recording.session)
     try:
-        mask = _next_mask(files, name, manual if manual.exists() else None, config["masks"]["automatic"])
-    except (EcogpipeError, OSError, KeyError):
-        # The step itself says it, in its own job.
+        if older_changes("scan", files.scan):
+            return frozenset()
+        return _of_next_mask(files, made, name, manual_mask_path(masks, recording.subject, recording.session), config)
+    except Exception:
+        # Readers raise errors of many kinds where a file is damaged; the job that has to read it tells of it.
         return frozenset()
-    return frozenset(each for each in made if holds_mask(files.mirror(each), mask))
 
 
-def _next_mask(files: RecordingFiles, recording: str, manual: Path | None, automatic: Mapping[str, float]) -> MaskTable:
-    settings = settings_of_mask(files.mask, recording=recording, manual=manual, automatic=automatic)
-    if files.mask.exists() and _stays(files, settings):
-        return read_mask(files.mask, numbers=())
-    return decide_mask(files.scan, files.channels, recording=recording, manual=manual, automatic=automatic)
+def _of_next_mask(
+    files: RecordingFiles, made: Sequence[str], recording: str, manual: Path, config: Mapping[str, Any]
+) -> frozenset[str]:
+    """Return the mirrors with the channels of the mask that is decided now, and of mask.tsv where it is there.
 
-
-def _stays(files: RecordingFiles, settings: Mapping[str, Any]) -> bool:
-    """Return whether the next run leaves mask.tsv as it is."""
-    is_newest = files.mask.stat().st_mtime_ns >= max(file.stat().st_mtime_ns for file in (files.scan, files.channels))
-    made_of = read_provenance(files.mask)
-    return is_newest and (made_of["revision"], made_of["settings"]) == (REVISIONS["mask_channels"], settings)
+    Whether the next run writes mask.tsv anew is not asked: it may have been edited by hand, and stay.
+    """
+    decided = decide_mask(
+        files.scan,
+        files.channels,
+        recording=recording,
+        manual=manual if manual.exists() else None,
+        automatic=config["masks"]["automatic"],
+    )
+    masks = [decided, *([read_mask(files.mask, numbers=())] if files.mask.exists() else [])]
+    return frozenset(each for each in made if all(holds_mask(files.mirror(each), mask) for mask in masks))
 
 
 def holds_mask(mirror: Path, mask: MaskTable) -> bool:

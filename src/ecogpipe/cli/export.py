@@ -78,6 +78,8 @@ def _chosen(dataset: Dataset, sites: list[str] | None, *, good: bool) -> np.ndar
     names = dataset.site_names
     for site in sites or []:
         if site not in names:
+            if "," not in site:
+                raise SettingsError(f"--channels takes sites as row,column, e.g. {names[0]}, and not {site!r}.")
             raise SettingsError(f"There is no site {site!r}. {nearest(site, names)}")
     chosen &= np.isin(names, sites) if sites else True
     if not chosen.any():
@@ -92,5 +94,6 @@ def _samples(dataset: Dataset, begin: float, until: float | None) -> tuple[int, 
     stop = min(stop, dataset.data.n_samples)
     if not 0 <= first < stop:
         seconds = dataset.data.n_samples / dataset.Fs
-        raise SettingsError(f"From {begin:g} to {ends[1]:g} s there are no samples; the recording has {seconds:.6g} s.")
+        end = "on" if until is None else f"to {until:g} s"
+        raise SettingsError(f"From {begin:g} s {end} there are no samples; the recording has {seconds:.6g} s.")
     return first, stop

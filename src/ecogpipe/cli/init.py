@@ -82,8 +82,10 @@ def _table_text(drafts: Sequence[Draft]) -> str:
     set_ups = (f"#   {wiring.daq} | {wiring.headstage} | {wiring.electrode}" for wiring in known_wirings())
     lines = [
         "# One row per recording, cells separated by one tab; README.md beside this file explains the columns.",
+        "# `ecogpipe inspect FILE` says what a file holds, and where needed what to write into overrides.",
         f"# A cell with {BLANK} is refused until you fill it in; leave bnc empty where there are no BNC lines.",
-        "# Set-ups that are known (daq | headstage | electrode); any other needs a table in the folder wiring:",
+        "# Set-ups that are known (daq | headstage | electrode); any other needs a table in the folder wiring,",
+        "# or the daq passthru, with headstage and electrode empty, which takes the channels as they are in the file:",
         *set_ups,
         "\t".join(COLUMNS),
         *(line for draft in drafts for line in draft.lines()),

@@ -15,7 +15,7 @@ from ecogpipe.electrodes.wiring import Wiring, is_passthru, known_wirings, named
 from ecogpipe.errors import EcogpipeError, FormatError, WiringError, first_line, printable
 from ecogpipe.formats.acquisition import storable
 from ecogpipe.formats.header import Header
-from ecogpipe.formats.listing import Variable, list_variables, suggest_overrides
+from ecogpipe.formats.listing import Content, Variable, list_content, suggest_overrides
 from ecogpipe.formats.reading import read_header
 from ecogpipe.formats.tdms.listing import ChannelSet, list_channel_sets
 from ecogpipe.study.recordings import parse_overrides
@@ -43,7 +43,8 @@ def _execute(arguments: argparse.Namespace) -> int:
     path: Path = arguments.file
     declared = parse_overrides(arguments.declare, "--declare")
     try:
-        header = _read(path, split_overrides(declared)[0])
+        of_acquisition, of_channels = split_overrides(declared)
+        header = _read(path, of_acquisition)
     except EcogpipeError:
         _print_content(path)
         raise
@@ -56,22 +57,22 @@ def _execute(arguments: argparse.Namespace) -> int:
             print(f"\n{title}")
             print("\n".join(f"  {line}" for line in lines))
     names = {name: getattr(arguments, name) for name in ("daq", "headstage", "electrode")}
-    _print_wirings(header, names)
+    _print_wirings(header, names, of_channels)
     return 0
 
 
 def _print_content(path: Path) -> None:
     """Say what is in a file whose signals were not found, and a cell that declares them."""
     with suppress(EcogpipeError, OSError, ValueError, KeyError):
-        if variables := list_variables(path):
-            _print_variables(variables)
+        if (content := list_content(path)).variables:
+            _print_variables(content)
         elif sets := list_channel_sets(path):
             _print_channel_sets(sets)
 
 
-def _print_variables(variables: Sequence[Variable]) -> None:
-    rows = [(f"  {printable(each.name)}", _shape(each.shape), _value(each.value)) for each in variables]
-    _print_with_cell("variables", rows, suggest_overrides(list(variables)))
+def _print_variables(content: Content) -> None:
+    rows = [(f"  {printable(each.name)}", _shape(each.shape), _value(each)) for each in content.variables]
+    _print_with_cell("variables", rows, suggest_overrides(content))
 
 
 def _print_channel_sets(sets: Sequence[ChannelSet]) -> None:
@@ -103,8 +104,10 @@ def _shape(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "1"
 
 
-def _value(value: object) -> str:
-    return "" if value is None else f"= {value}"
+def _value(variable: Variable) -> str:
+    if variable.step is not None:
+        return f"evenly spaced by {variable.step:.10g}"
+    return "" if variable.value is None else f"= {variable.value}"
 
 
 def _read(path: Path, declared: dict[str, object]) -> Header:
@@ -159,14 +162,15 @@ def _properties(info: Mapping[str, Any]) -> Iterator[str]:
         yield f"... and {len(info) - _MOST} more"
 
 
-def _print_wirings(header: Header, names: dict[str, str | None]) -> None:
+def _print_wirings(header: Header, names: dict[str, str | None], of_channels: Mapping[str, Any]) -> None:
     acquisition = header.acquisition
     n_rows, n_columns = acquisition.n_rows, acquisition.n_columns
     user_tables = Path("config", "wiring")
     known = known_wirings(user_tables if user_tables.is_dir() else None)
     fitting = [wiring for wiring in known if wiring.fits(n_rows, n_columns)]
-    print(f"\nwirings that fit {n_rows} rows and {n_columns} DAQ columns of the electrode")
-    passthru = passthru_wiring(n_rows, n_columns, None, None)
+    of_rows = "1 row" if n_rows == 1 else f"{n_rows} rows"
+    print(f"\nwirings that fit {of_rows} and {n_columns} DAQ columns of the electrode")
+    passthru = passthru_wiring(n_rows, n_columns, None, None).with_declared(of_channels)
     for wiring in (*fitting, passthru):
         print(f"  {_name(wiring)}: {_description(wiring)}")
     if any(name is not None and is_passthru(name) for name in names.values()):

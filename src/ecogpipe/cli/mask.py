@@ -14,8 +14,17 @@ from ecogpipe.results.channels import read_channels
 from ecogpipe.results.identity import check_same_signal
 from ecogpipe.results.mask import MANUAL, MaskTable, read_mask
 from ecogpipe.results.names import RecordingFiles
+from ecogpipe.results.provenance import read_provenance
 from ecogpipe.study.foreign_masks import read_mask_arrays
-from ecogpipe.study.manual_masks import add_to_manual_mask, check_manual_mask, decide, new_row, take_back
+from ecogpipe.study.manual_masks import (
+    ROWS,
+    add_to_manual_mask,
+    check_manual_mask,
+    decide,
+    new_row,
+    rows_of_recording,
+    take_back,
+)
 from ecogpipe.study.recordings import Recording, manual_mask_path
 
 _EVERY = "*"
@@ -58,10 +67,11 @@ def _execute(arguments: argparse.Namespace) -> int:
     recordings = read_study(study, arguments).recordings
     recording = find_recording(recordings, arguments.recording)
     results = RecordingFiles(study / "results" / recording.full_name)
+    manual = manual_mask_path(study / "config" / "masks", recording.subject, recording.session)
     if not (arguments.decisions or arguments.take_back):
         _show(recording.full_name, results)
+        _tell_waiting(recording.recording, results.mask, manual)
         return 0
-    manual = manual_mask_path(study / "config" / "masks", recording.subject, recording.session)
     names = [other.recording for other in recordings if _session(other) == _session(recording)]
     if manual.exists():
         check_manual_mask(manual, names)
@@ -104,6 +114,13 @@ def _show(name: str, results: RecordingFiles) -> None:
     told = list(_reasons(mask))
     if told:
         print_columns(told)
+
+
+def _tell_waiting(name: str, mask: Path, manual: Path) -> None:
+    """Say where the manual mask has changed since the mask was made."""
+    now = rows_of_recording(manual, name) if manual.exists() else []
+    if now != read_provenance(mask)["settings"].get(ROWS, []):
+        print(f"\n{manual} was changed since: the next `ecogpipe run` makes this mask again.")
 
 
 def _sign(keep: bool, origin: str) -> str:

@@ -213,7 +213,7 @@ def _bnc_kinds(bnc: Sequence[BncLine], first: int, n_bncs: int) -> Mapping[int, 
 
 def _no_bnc_column(column: int, bnc: Sequence[BncLine], first: int, n_bncs: int) -> str:
     if not n_bncs:
-        return f"BNC column {column} is declared, but the recording has no BNC columns; empty its bnc cell."
+        return f"BNC column {column} is declared, but the recording has none; empty its bnc cell, or declare n_bncs."
     last = first + n_bncs - 1
     message = f"BNC column {column} is declared, but the recording's BNC columns are {first} to {last}"
     if all(0 <= line.column < n_bncs for line in bnc):

@@ -91,7 +91,7 @@ def _sites(inputs: PageInputs) -> Sites:
 
 def _warnings(inputs: PageInputs, whole: OverTime) -> list[str]:
     """Say what a person should know before trusting the figures."""
-    mask, facts, after = inputs.mask, inputs.facts, inputs.after
+    mask = inputs.mask
     found = []
     lowest, highest = (levels.values()[mask.keep] for levels in (whole.lowest, whole.highest))
     finite = np.isfinite(lowest)
@@ -101,9 +101,8 @@ def _warnings(inputs: PageInputs, whole: OverTime) -> list[str]:
         found.append("The kept sites of the mirror are zero everywhere.")
     if not mask.keep.any():
         found.append("Every site is masked.")
-    if all(stop - first <= 2 * facts.settling_samples for first, stop in after.gap_free):
-        found.append("No sample of the mirror is free of the filter's settling: the recording, or each stretch of it "
-                     "without a gap, is too short for this band.")  # fmt: skip
+    if not inputs.facts.n_settled:
+        found.append(wording.UNSETTLED)
     if cropped := wording.cropped_text(inputs.recording.acquisition.cropped):
         found.append(f"The recording is truncated: {cropped}.")
     return found

@@ -4,12 +4,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isnan
 from pathlib import Path
 from urllib.parse import quote
 
 from ecogpipe.figures import wording
 from ecogpipe.figures.colours import mask_colours
 from ecogpipe.figures.wording import MirrorFacts
+from ecogpipe.formats.acquisition import ONE_ROW
 from ecogpipe.results.events import EventsTable
 from ecogpipe.results.mask import MANUAL, MaskTable
 from ecogpipe.storage.canonical import Acquisition
@@ -148,7 +150,7 @@ def _made_row(result: RecordingSummary, page_folder: Path) -> MadeRow:
         length=wording.length_text(result.n_samples, acquisition.rate),
         hertz=float(acquisition.rate),
         rate=wording.rate_text(acquisition.rate),
-        line_noise=f"{result.line_noise:.3g}",
+        line_noise="none" if isnan(result.line_noise) else f"{result.line_noise:.3g}",
         lines=[_short_line(column, result.events) for column in result.events.facts],
         n_edges=sum(len(edges) for edges in result.events.rising.values()),
         warnings=_warnings(result),
@@ -224,7 +226,9 @@ def _short_line(column: int, events: EventsTable) -> str:
 
 def _warnings(result: RecordingSummary) -> list[str]:
     """Return what a person should know before using the recording."""
-    found = [*result.acquisition.notes, *result.mask.notes, *wording.whole_lines_masked(result.mask)]
+    notes = [note for note in result.acquisition.notes if not note.startswith(ONE_ROW)]
+    found = [*notes, *result.mask.notes, *wording.whole_lines_masked(result.mask)]
+    found += [f"mirror {facts.name}: {wording.UNSETTLED}" for facts in result.mirrors if not facts.n_settled]
     for column, facts in result.events.facts.items():
         if facts.get("doubtful"):
             found.append(f"line {column}: {facts['note']}")
@@ -237,10 +241,11 @@ def _facts(result: RecordingSummary) -> list[str]:
     """Return what was declared or decided, and else is good to know: no reason to doubt the recording."""
     overrides = wording.overrides_text(result.acquisition.overrides)
     by_hand = sum(origin == MANUAL for origin in result.mask.origins)
-    found = [f"set-up: {', '.join(result.set_up)}", result.array_text,
+    found = [f"set-up: {', '.join(dict.fromkeys(result.set_up))}", result.array_text,
              f"started: {result.acquisition.start_time or 'not known'}"]  # fmt: skip
     if overrides:
-        found.append(f"declared by hand, in place of what the files say: {overrides}")
+        found.append(f"declared by hand: {overrides}")
+    found += [note for note in result.acquisition.notes if note.startswith(ONE_ROW)]
     if by_hand:
         found.append(f"{by_hand} {'site is' if by_hand == 1 else 'sites are'} masked or kept by hand")
     if result.older:

@@ -37,6 +37,8 @@ class MirrorFacts:
         Samples of the recording per sample of the mirror.
     settling_samples : int
         Samples at each end, and on both sides of a gap, in which the filter's padding shows.
+    n_settled : int
+        Samples that are free of it.
     settings : dict
         What was asked for.
     """
@@ -45,6 +47,7 @@ class MirrorFacts:
     rate: Fraction
     ratio: int
     settling_samples: int
+    n_settled: int
     settings: Mapping[str, Any]
 
     @property
@@ -113,7 +116,16 @@ def read_mirror_facts(mirror: Path) -> MirrorFacts:
     read = read_mirror(mirror)
     settings = dict(read.settings)
     name = str(settings.pop("name", mirror.stem))
-    return MirrorFacts(name, read.acquisition.rate, read.ratio, read.settling_samples, settings)
+    settling = read.settling_samples
+    n_settled = sum(max(0, stop - first - 2 * settling) for first, stop in canonical.gap_free_ranges(read.segments))
+    return MirrorFacts(name, read.acquisition.rate, read.ratio, settling, n_settled, settings)
+
+
+UNSETTLED = (
+    "No sample of the mirror is free of the filter's settling: the recording, or each stretch of it without a gap, is "
+    "too short for this band."
+)
+"""The warning on a mirror whose `n_settled` is 0."""
 
 
 def band_text(band: Sequence[float | None]) -> str:

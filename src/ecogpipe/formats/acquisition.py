@@ -1,6 +1,6 @@
 """How a recording was acquired: what its file says, replaced by what a person declares, refused where neither does."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -43,7 +43,11 @@ _UNITS = {
 _SECONDS_PER = {"s": Fraction(1), "ms": Fraction(1, 1000), "us": Fraction(1, 1_000_000)}
 _RATE_TOLERANCE = Fraction(1, 1_000_000)
 
+ONE_ROW = "says nothing of a multiplexer"
+"""A note of a recording begins with it where no counts are known, which only tells how its file was read."""
+
 _EXAMPLES = {
+    "orientation": f"orientation: <{CHANNELS_BY_TIME} or {TIME_BY_CHANNELS}>",
     "sampling_rate": "sampling_rate: <frames per second>",
     "n_rows": "n_rows: <multiplexer rows>",
     "n_columns": "n_columns: <electrode columns>",
@@ -129,14 +133,14 @@ def settle(path: Path, found: Found, declared: Mapping[str, Any], declared_rate:
         rate = declared_rate or _settle_rate(path, found, declared, values["n_rows"], oversampling)
     except RateError as error:
         raise FormatError(f"{path}: {error}") from None
-    missing = [name for name, value in {"sampling_rate": rate, **values}.items() if value is None]
-    if missing or rate is None:
+    needed = {"sampling_rate": rate, **values}
+    if rate is None or None in needed.values():
+        missing, other = _missing(found, needed, declared)
         raise FormatError(
             f"{path}: holds {found.holds}, but does not say {', '.join(missing)}; declare in the overrides of the "
-            f"recording '{'; '.join(_EXAMPLES[name] for name in missing)}'{_without_multiplexer(found, missing)}."
+            f"recording '{'; '.join(_EXAMPLES[name] for name in missing)}'{other}."
         )
-    n_columns = as_row.get("n_columns")
-    note = f"says nothing of a multiplexer: {n_columns} channels in one row, in the order of the file"
+    note = f"{ONE_ROW}: {found.n_lines} channels in one row, in the order of the file"
     return Acquisition(
         rate=rate,
         **values,
@@ -158,6 +162,7 @@ def _counts_of_row(found: Found, declared: Mapping[str, Any]) -> dict[str, int]:
     if (
         found.n_lines is None
         or found.of_multiplexer
+        or (found.n_rows, found.n_columns, found.n_bncs, found.oversampling, found.daq_rate) != (None,) * 5
         or not _OF_MULTIPLEXER.isdisjoint(declared)
         or declared.get("n_rows", 1) != 1
         or n_bncs >= found.n_lines
@@ -166,22 +171,22 @@ def _counts_of_row(found: Found, declared: Mapping[str, Any]) -> dict[str, int]:
     return {"n_rows": 1, "n_columns": found.n_lines - n_bncs, "n_bncs": n_bncs}
 
 
-def _without_multiplexer(found: Found, missing: Collection[str]) -> str:
-    """Say what is declared of channels that no multiplexer read, where a file does not say enough of them."""
-    if not {"n_rows", "n_columns"} <= set(missing):
-        return ""
+def _missing(found: Found, needed: Mapping[str, Any], declared: Mapping[str, Any]) -> tuple[list[str], str]:
+    """Return the names of what is to be declared, and what may be declared in place of it, in words."""
+    missing = [name for name, value in needed.items() if value is None]
+    counts = ["n_rows", "n_columns", "n_bncs"]
+    if not set(counts) <= {*missing, *declared} or not _OF_MULTIPLEXER.isdisjoint(declared):
+        return missing, ""
     if found.of_multiplexer:
         named, n_columns = ", ".join(found.of_multiplexer), found.n_lines or "<channels>"
-        return (
+        return missing, (
             f"; it names {named}, as recordings of a multiplexer do: if none read these channels, declare "
             f"'n_rows: 1; n_columns: {n_columns}; n_bncs: 0'"
         )
-    if found.n_lines is None:
-        return (
-            f"; of channels that no multiplexer read, in place of the counts, 'orientation: {CHANNELS_BY_TIME}' where "
-            f"the first axis is the channels, else '{TIME_BY_CHANNELS}'"
-        )
-    return ""
+    if found.n_lines is not None:
+        return missing, ""
+    others = [name for name in missing if name not in counts]
+    return [*others, "orientation"], "; or, in place of the orientation, n_rows, n_columns and n_bncs of a multiplexer"
 
 
 def _check_counts(path: Path, values: Mapping[str, Any]) -> None:

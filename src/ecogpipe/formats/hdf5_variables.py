@@ -35,6 +35,15 @@ class HDF5Variables:
         """Return the names at the root."""
         return list(self._file)
 
+    def all_names(self) -> Iterator[str]:
+        """Yield the last part of the name of everything in the file, attributes included."""
+        places: list[str] = []
+        self._file.visit(places.append)
+        yield from self._file.attrs
+        for place in places:
+            yield place.rpartition("/")[2]
+            yield from self._file[place].attrs
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every array of real numbers, as its program shows it, and of groups of channels."""
         return self._shapes
@@ -46,7 +55,8 @@ class HDF5Variables:
     @cached_property
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         shapes = {name: item.shape[::-1] if self.reversed else item.shape for name, item in self._numeric.items()}
-        return shapes | {group: (len(names), shapes[names[0]][-1]) for group, names in self._channel_groups.items()}
+        # A channel may be a row or a column.
+        return shapes | {group: (len(names), max(shapes[names[0]])) for group, names in self._channel_groups.items()}
 
     @cached_property
     def _channel_groups(self) -> dict[str, list[str]]:

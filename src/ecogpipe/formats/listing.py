@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
+import numpy as np
 
+from ecogpipe.formats.acquisition import number_or_none
 from ecogpipe.formats.hdf5_variables import HDF5Variables
 from ecogpipe.formats.matlab import MatlabVariables
+from ecogpipe.formats.multiplexed import names_of_multiplexer
 from ecogpipe.formats.variables import Variables, plain
 from ecogpipe.storage.canonical import CHANNELS_BY_TIME, TIME_BY_CHANNELS
 from ecogpipe.storage.hdf5_files import open_hdf5
@@ -15,23 +18,46 @@ from ecogpipe.storage.strict_yaml import quoted
 from ecogpipe.storage.tsv import BLANK
 
 _RATES = ("fs", "srate", "sfreq", "sampling_rate", "samplingrate", "rate", "fsample")
+_LONGEST_VECTOR = 10_000_000
+"""Values of a vector that is looked at for even spacing."""
+
+_UNEVENNESS = 1e-3
 _INTERVALS = ("si", "dt", "interval", "sampling_interval")
 
 
 class Variable(NamedTuple):
-    """An array of numbers: its name, its shape, its value where it is a single number, whether it is of a group.
+    """An array of numbers in a file.
 
-    That of a group of vectors, a channel each, is (channels, time).
+    Attributes
+    ----------
+    name : str
+        Its name.
+    shape : tuple of int
+        Its shape; of a group of vectors, a channel each, (channels, time).
+    value : number or None
+        Its value, where it is a single number.
+    step : float or None
+        From one value to the next, where it is a vector that is evenly spaced, such as one of times.
+    is_group : bool
+        Whether it is a group of vectors.
     """
 
     name: str
     shape: tuple[int, ...]
     value: Any
+    step: float | None = None
     is_group: bool = False
 
 
-def list_variables(path: Path) -> list[Variable]:
-    """Return every array of numbers in a file, the largest first; none where it is neither Matlab nor HDF5.
+class Content(NamedTuple):
+    """The arrays of numbers in a file, the largest first, and the names in it that recordings of a multiplexer have."""
+
+    variables: list[Variable]
+    of_multiplexer: tuple[str, ...] = ()
+
+
+def list_content(path: Path) -> Content:
+    """Return what is in a file; nothing where it is neither Matlab nor HDF5.
 
     Raises
     ------
@@ -41,39 +67,70 @@ def list_variables(path: Path) -> list[Variable]:
     if h5py.is_hdf5(path):
         with open_hdf5(path) as file:
             return _listed(HDF5Variables(path, file))
-    return _listed(MatlabVariables(path)) if path.suffix.lower() == ".mat" else []
+    return _listed(MatlabVariables(path)) if path.suffix.lower() == ".mat" else Content([])
 
 
-def suggest_overrides(variables: list[Variable]) -> str:
+def suggest_overrides(content: Content) -> str:
     """Return a cell for the column overrides that takes the largest array as channels in a row, with daq passthru.
 
     Examples
     --------
-    >>> suggest_overrides([Variable("lfp", (1000, 4), None), Variable("fs", (), 1000.0)])
+    >>> suggest_overrides(Content([Variable("lfp", (1000, 4), None), Variable("fs", (), 1000.0)]))
     'variable: lfp; rate_variable: fs; orientation: time_by_channels; units: FILL_IN; gain: FILL_IN'
     """
-    arrays = [each for each in variables if sum(length > 1 for length in each.shape) == 2]
+    variables = content.variables
+    by_axes = [[each for each in variables if _n_long_axes(each) == number] for number in (2, 1)]
+    arrays = by_axes[0] or [vector for vector in by_axes[1] if vector.step is None]
     if not arrays:
         return ""
-    single = {each.name.rpartition("/")[2].lower(): each.name for each in variables if prod(each.shape) == 1}
+    single = {each.name.rpartition("/")[2].lower(): each.name for each in variables if _is_positive(each.value)}
     rates, intervals = ([single[name] for name in names if name in single] for names in (_RATES, _INTERVALS))
     rate = f"sampling_rate: {BLANK}"
     if rates:
         rate = f"rate_variable: {rates[0]}"
     elif intervals:
         rate = f"interval_variable: {intervals[0]}; sampling_interval_unit: {BLANK}"
-    first, second = (length for length in arrays[0].shape if length > 1)
-    orientation = f"orientation: {CHANNELS_BY_TIME if first <= second else TIME_BY_CHANNELS}"
-    words = [rate] if arrays[0].is_group else [rate, orientation]
+    lengths = [length for length in arrays[0].shape if length > 1]
+    n_channels = 1 if len(lengths) == 1 else lengths[0] if arrays[0].is_group else min(lengths)
+    words = [rate]
+    if content.of_multiplexer:
+        words.append(f"n_rows: 1; n_columns: {n_channels}; n_bncs: 0")
+    elif len(lengths) > 1 and not arrays[0].is_group:
+        words.append(f"orientation: {CHANNELS_BY_TIME if lengths[0] == n_channels else TIME_BY_CHANNELS}")
     name = arrays[0].name
-    as_it_stands = name.isprintable() and ";" not in name and name[:1] not in "'\"["
+    as_it_stands = name.isprintable() and ";" not in name and name[:1] not in "'\"[" and name == name.strip()
     cells = [f"variable: {name if as_it_stands else quoted(name)}", *words, f"units: {BLANK}", f"gain: {BLANK}"]
     return "; ".join(cells)
 
 
-def _listed(variables: Variables) -> list[Variable]:
+def _is_positive(value: Any) -> bool:
+    as_number = number_or_none(value)
+    return as_number is not None and as_number > 0
+
+
+def _n_long_axes(variable: Variable) -> int:
+    return sum(length > 1 for length in variable.shape)
+
+
+def _listed(variables: Variables) -> Content:
     found = [
-        Variable(name, shape, plain(variables.values(name)) if prod(shape) == 1 else None, variables.is_group(name))
+        Variable(
+            name,
+            shape,
+            plain(variables.values(name)) if prod(shape) == 1 else None,
+            _step(variables, name, shape),
+            variables.is_group(name),
+        )
         for name, shape in variables.shapes().items()
     ]
-    return sorted(found, key=lambda each: (-prod(each.shape), each.name))
+    found.sort(key=lambda each: (-prod(each.shape), each.name))
+    return Content(found, names_of_multiplexer(variables.all_names()))
+
+
+def _step(variables: Variables, name: str, shape: tuple[int, ...]) -> float | None:
+    if not 2 < max(shape, default=0) == prod(shape) <= _LONGEST_VECTOR:
+        return None
+    values = variables.values(name).reshape(-1).astype(np.float64)
+    step = float(values[-1] - values[0]) / (len(values) - 1)
+    is_even = step != 0 and np.allclose(np.diff(values), step, rtol=_UNEVENNESS, atol=0)
+    return step if is_even else None

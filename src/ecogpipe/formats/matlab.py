@@ -142,6 +142,14 @@ class MatlabVariables:
         """Return the names of all variables."""
         return list(self._kinds)
 
+    def all_names(self) -> Iterator[str]:
+        """Yield the names of all variables, and of the fields of structs where they can be loaded."""
+        yield from self._kinds
+        structs = [name for name, (_, kind) in self._kinds.items() if kind == "struct"]
+        if structs and _COPIES_WHILE_LOADING * self.path.stat().st_size <= load_params().memory_limit:
+            loaded = self._call(scipy.io.loadmat, variable_names=structs, squeeze_me=True, struct_as_record=False)
+            yield from (field.rpartition(".")[2] for name in structs for field, _ in _plain_fields(loaded[name]))
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every array of real numbers."""
         return {name: shape for name, (shape, kind) in self._kinds.items() if kind in _DTYPES and 0 not in shape}

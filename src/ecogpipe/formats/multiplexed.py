@@ -5,7 +5,7 @@ one another: sample t * n_rows + row. Layout C is that before the oversampling w
 from layout B, so it is declared by its `skip_seconds`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -25,6 +25,10 @@ from ecogpipe.storage.canonical import Acquisition
 LabLayout: TypeAlias = Literal["A", "B", "C"]
 
 _DROPPED_OF_A_VISIT = 2
+_OF_MULTIPLEXER = frozenset((
+    "numrow", "numcol", "numchan", "osr", "samprate", "nrrows", "nrcolumns", "nrbncs", "oversampling",
+))  # fmt: skip
+"""What the lab's programs write of a multiplexer, in lower case."""
 
 
 class Lines(Protocol):
@@ -51,6 +55,17 @@ class Lines(Protocol):
 
         Each is valid until the one after the next is asked for.
         """
+
+
+def names_of_multiplexer(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that recordings of a multiplexer have, whatever their case; without any, channels are one row.
+
+    Examples
+    --------
+    >>> names_of_multiplexer(["data", "NumRow", "fs"])
+    ('NumRow',)
+    """
+    return tuple(dict.fromkeys(name for name in names if name.casefold() in _OF_MULTIPLEXER))
 
 
 def n_analog_lines(acquisition: Acquisition) -> int:

@@ -4,7 +4,7 @@ The names of the acquisition values are those that the lab's converters write: F
 numChan, and what is in ``info``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,13 @@ import numpy.typing as npt
 
 from ecogpipe.errors import FormatError, nearest
 from ecogpipe.formats.acquisition import Found, number, number_or_none, rate_of_interval, settle, whole
-from ecogpipe.formats.multiplexed import LabLayout, advice_on_counts, describe_counts, layouts_by_count
+from ecogpipe.formats.multiplexed import (
+    LabLayout,
+    advice_on_counts,
+    describe_counts,
+    layouts_by_count,
+    names_of_multiplexer,
+)
 from ecogpipe.formats.stated import Stated, contradictions
 from ecogpipe.signal.rates import exact_rate
 from ecogpipe.storage.canonical import CHANNELS_BY_TIME, DATA, TIME_BY_CHANNELS, Acquisition
@@ -25,7 +31,6 @@ MOST_INFO_BYTES = 100_000
 _AXES = 2
 _REORDERED = "ELECTRODE"
 _LISTED_AT_MOST = 12
-_OF_MULTIPLEXER = ("sampRate", "OSR", "numRow", "numCol", "numChan")
 
 
 class Variables(Protocol):
@@ -50,6 +55,9 @@ class Variables(Protocol):
 
     def names(self) -> list[str]:
         """Return the names of all variables, arrays of numbers or not."""
+
+    def all_names(self) -> Iterator[str]:
+        """Yield the name of everything in the file: of what is in structs and groups, and of attributes too."""
 
     def info(self) -> dict[str, Any]:
         """Return what the variable ``info`` holds, as numbers and text."""
@@ -105,10 +113,15 @@ def find_signals(variables: Variables, declared: Mapping[str, Any]) -> Signals:
             raise FormatError(f"{described}, but a vector is one channel; {advice_on_counts(declared)}")
         channels_first = True
     else:
-        channels_first = _channels_first(described, shape, list(layouts), declared)
+        is_group = variables.is_group(variable) and shape[0] in layouts
+        channels_first = is_group or _channels_first(described, shape, list(layouts), declared)
     n_lines, n_values = shape if channels_first else shape[::-1]
     if not n_values:
         raise FormatError(f"{variables.path}: {variable} holds no samples; record or copy it again.")
+    if n_lines > n_values:
+        acquisition.notes.append(
+            f"has more channels ({n_lines}) than samples of each ({n_values}): check its orientation"
+        )
     return Signals(variable, acquisition, shape, n_lines, n_values, channels_first, layouts[n_lines])
 
 
@@ -236,7 +249,8 @@ def _found(variables: Variables, variable: str, holds: str, n_lines: int | None,
     if not rates and stated.rate is not None:
         rates["rate"] = stated.rate
     units = stated.units or ("V" if "numRow" in known and "sampRate" in known else None)
-    of_multiplexer = tuple(name for name in _OF_MULTIPLEXER if name in known)
+    knows_counts = {"n_rows", "n_columns"} <= {*counts, *declared}
+    of_multiplexer = () if knows_counts else names_of_multiplexer(variables.all_names())
     found = Found(holds, n_lines, of_multiplexer, **rates, **counts, units=units, info=variables.info(), notes=notes)
     return replace(found, slope=stated.slope, intercept=stated.intercept)
 

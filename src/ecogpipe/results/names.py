@@ -79,7 +79,7 @@ EXPORT = Step(
 )
 """A step that is taken only where the config asks for it."""
 
-STUDY_REVISIONS = {"report": 8, "run_config": 1, "missing_files": 1}
+STUDY_REVISIONS = {"report": 9, "run_config": 1, "missing_files": 1}
 """Revisions of the steps that write a file for the whole study."""
 
 _OF_NAME = {step.name: step for step in (*STEPS, EXPORT)}

@@ -30,6 +30,7 @@ CHANGES: Mapping[str, Mapping[int, str]] = {
         6: "the report holds the pages as they are",
         7: "the report is an index of the study, with a row for every recording of the table",
         8: "the report shows every declared value, also of gain and pitch",
+        9: "the report warns of mirrors that are too short for their filter",
     },
 }
 """What a revision changed, in words that end a sentence, by step; earlier ones are not described."""

@@ -1,13 +1,17 @@
-"""Old places of modules and names, for scripts that import them: they work with a warning, and go with version 0.2."""
+"""Old places of modules, names and arguments, for scripts: they work with a warning, and go with version 0.2."""
 
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MODULES: Mapping[str, str] = {
     "ecogpipe.digests": "ecogpipe.storage.digests",
@@ -84,6 +88,23 @@ def _with_old_names(execute: Callable[[ModuleType], None]) -> Callable[[ModuleTy
         module.__dict__.setdefault("__getattr__", find)
 
     return execute_and_add
+
+
+def takes_old_names(**new_by_old: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function be called with old names of its keyword arguments."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*values: P.args, **named: P.kwargs) -> R:
+            for old, new in new_by_old.items():
+                if old in named:
+                    warnings.warn(f"{old} is called {new} now", DeprecationWarning, stacklevel=2)
+                    named[new] = named.pop(old)
+            return function(*values, **named)
+
+        return call
+
+    return decorate
 
 
 def _warn(old: str, new: str) -> None:

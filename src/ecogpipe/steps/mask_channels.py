@@ -87,7 +87,10 @@ def mask_channels(
         If the scan and the channels are of different recordings.
     """
     decided = decide_mask(scan, channels, recording=recording, manual=manual, automatic=automatic)
-    settings = settings_of_mask(mask, recording=recording, manual=manual, automatic=automatic)
+    settings: dict[str, Any] = {"recording": recording, "automatic": decided.header["thresholds"]}
+    if manual is not None and (rows := rows_of_recording(manual, _short_name(recording))):
+        # Of the table only what is of this recording counts: another row in it makes no other mask.
+        settings |= {MANUAL: relative_name(manual, mask.parent), ROWS: rows}
     made_of = provenance("mask_channels", [scan, channels], settings, mask.parent)
     logger.info("%s: %d of %d electrode channels kept", mask, decided.keep.sum(), len(decided))
     for note in decided.notes:
@@ -95,17 +98,6 @@ def mask_channels(
     for line in decided.header["diagnostics"]:
         logger.info("%s", diagnostic_text(line))
     return write_mask(mask, replace(decided, header=decided.header | {"provenance": made_of}))
-
-
-def settings_of_mask(
-    mask: Path, *, recording: str, manual: Path | None, automatic: Mapping[str, float]
-) -> dict[str, Any]:
-    """Return the settings that the provenance of a mask names; parameters and errors are those of `mask_channels`."""
-    settings: dict[str, Any] = {"recording": recording, "automatic": check_thresholds(automatic)}
-    if manual is not None and (rows := rows_of_recording(manual, _short_name(recording))):
-        # Of the table only what is of this recording counts: another row in it makes no other mask.
-        settings |= {MANUAL: relative_name(manual, mask.parent), ROWS: rows}
-    return settings
 
 
 def decide_mask(

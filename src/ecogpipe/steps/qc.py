@@ -21,9 +21,11 @@ from ecogpipe.results.names import NUMBERS_SUFFIX
 from ecogpipe.results.provenance import provenance
 from ecogpipe.results.recording import open_raw
 from ecogpipe.results.scan import read_scan, read_windows
+from ecogpipe.runtime.moved import takes_old_names
 from ecogpipe.storage.atomic import whole_file
 
 
+@takes_old_names(title="recording")
 def qc(
     raw: Path, channels: Path, mask: Path, scan: Path, events: Path, mirror: Path, page: Path, *, recording: str
 ) -> Path:

@@ -215,7 +215,10 @@ def _describe_unknown_key(error: Mistake) -> str:
 
 
 def _describe_missing_key(error: Mistake) -> str:
-    missing = next(key for key in error.validator_value if key not in error.instance)
+    missing, *others = (key for key in error.validator_value if key not in error.instance)
+    if others:
+        inside = f" in {_key(error)}" if _key(error) else ""
+        return f"the keys {_list([missing, *others], 'and')} are missing{inside}; add them, as a new study has them."
     meaning = error.schema["properties"][missing].get("description", "")
     inside = f" in {_key(error)}" if _key(error) else ""
     return f"the key {missing!r} is missing{inside}; add it. {meaning}".strip()
@@ -237,7 +240,9 @@ def _describe_choice(error: Mistake) -> str:
 def _describe_enum(error: Mistake) -> str:
     choices = error.validator_value
     offer = nearest(error.instance, choices) if isinstance(error.instance, str) and _all_text(choices) else ""
-    hint = f" {offer}" if offer.startswith("Did you mean") else ""
+    # Of several that begin like it, none is nearer.
+    is_telling = sum(str(choice).startswith(str(error.instance)) for choice in choices) < 2
+    hint = f" {offer}" if is_telling and offer.startswith("Did you mean") else ""
     return f"{_key(error)} is {error.instance!r}; give {_list(choices)}.{hint}"
 
 

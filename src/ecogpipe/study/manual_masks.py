@@ -140,6 +140,8 @@ def new_row(recording: str, meant: str, keep: str, reason: str) -> dict[str, str
     '3,4'
     """
     what, _, which = meant.strip().partition(" ")
+    if not which.strip():
+        raise MaskError(f"{meant!r} is not two words; write what and which, e.g. 'channel 12' or 'site 3,4'.")
     texts = (recording, what, which, keep, reason)
     row = {name: " ".join(text.split()) for name, text in zip(_COLUMNS, texts, strict=True)}
     _check_words(repr(meant), row)

@@ -342,6 +342,10 @@ def parse_overrides(cell: str, where: str) -> dict[str, Any]:
             raise SettingsError(f"{where}: overrides declares {key!r} twice; keep one.")
         is_text = key in _text_keys() and value[:1] not in ("", "'", '"', "[")
         overrides[key] = value if is_text else load_value(value, f"{where}: overrides.{key}")
+        if isinstance(overrides[key], dict):
+            raise SettingsError(
+                f"{where}: overrides.{key} holds {value!r}, a key and a value once more; separate them by a semicolon."
+            )
     return overrides
 
 

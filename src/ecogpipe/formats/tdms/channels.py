@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ecogpipe.errors import FormatError, nearest
+from ecogpipe.formats.multiplexed import names_of_multiplexer
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex
 from ecogpipe.formats.tdms.metadata import BOOLEANS, split_path
 
 _ORDER = "NI_ArrayColumn"
 _NAMED_AT_MOST = 5
-_OF_MULTIPLEXER = ("SamplingRate", "OverSampling", "nrRows", "nrColumns", "nrBNCs")
+_CONVERTER_RATE = "SamplingRate"
 
 
 def choose_groups(index: TdmsIndex, declared: str | Sequence[str] | None) -> list[str]:
@@ -117,12 +118,16 @@ def _choose_group(index: TdmsIndex, declared: str | None) -> str:
 
 def says_acquisition(properties: Mapping[str, Any]) -> bool:
     """Return whether properties say how the lab's array was read."""
-    return "nrRows" in properties and "SamplingRate" in properties
+    return "nrRows" in properties and _CONVERTER_RATE in properties
 
 
-def names_of_multiplexer(properties: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the properties that recordings of a multiplexer have; without any, channels are one row."""
-    return tuple(name for name in _OF_MULTIPLEXER if name in properties)
+def said_of_multiplexer(index: TdmsIndex, properties: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of properties that recordings of a multiplexer have, wherever in the file.
+
+    A ``SamplingRate`` counts as one among the properties of the signals, as the lab's is that of the converter.
+    """
+    names = names_of_multiplexer(name for of_one in index.properties.values() for name in of_one)
+    return names or tuple({_CONVERTER_RATE} & properties.keys())
 
 
 def _has_numbers(channel: StoredChannel) -> bool:

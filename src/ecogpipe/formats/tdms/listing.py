@@ -1,6 +1,6 @@
 """What is in a TDMS file whose signals were not found: for a person to declare them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ecogpipe.errors import FormatError
-from ecogpipe.formats.tdms.channels import group_properties, names_of_multiplexer, says_acquisition
+from ecogpipe.formats.acquisition import number_or_none
+from ecogpipe.formats.tdms.channels import group_properties, said_of_multiplexer, says_acquisition
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex, index_tdms
 from ecogpipe.formats.tdms.metadata import split_path
 from ecogpipe.formats.tdms.waveforms import common_increment, common_units
@@ -85,14 +86,25 @@ def _overrides(
     if others:
         yield f"skip_channels: [{', '.join(map(quoted, others))}]"
     properties = group_properties(index, [group])
-    if not says_acquisition(properties):
-        if not _states_rate(index, channels):
-            yield f"sampling_rate: {BLANK}"
-        if names_of_multiplexer(properties):
-            yield f"n_rows: 1; n_columns: {len(channels)}; n_bncs: 0"
-        if not _states_units(index, channels):
-            yield f"units: {BLANK}"
+    of_multiplexer = said_of_multiplexer(index, properties)
+    counts_fit = _counts_fit(properties, len(channels))
+    if of_multiplexer and not counts_fit:
+        yield f"n_rows: 1; n_columns: {len(channels)}; n_bncs: 0"
+    # The rate of a converter is that of frames only by counts that are true of the channels.
+    says_frames = counts_fit and says_acquisition(properties) and "OverSampling" in properties
+    if not (says_frames if of_multiplexer else _states_rate(index, channels)):
+        yield f"sampling_rate: {BLANK}"
+    if not says_acquisition(properties) and not _states_units(index, channels):
+        yield f"units: {BLANK}"
     yield f"gain: {BLANK}"
+
+
+def _counts_fit(properties: Mapping[str, Any], n_channels: int) -> bool:
+    """Return whether the counts are there, and are those of so many channels or analog lines."""
+    n_rows, n_columns, n_bncs = (number_or_none(properties.get(name)) for name in ("nrRows", "nrColumns", "nrBNCs"))
+    if n_rows is None or n_columns is None or n_bncs is None:
+        return False
+    return n_channels in (n_columns + n_bncs, n_rows * (n_columns + n_bncs))
 
 
 def _states_rate(index: TdmsIndex, channels: Sequence[StoredChannel]) -> bool:

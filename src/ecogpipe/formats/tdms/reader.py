@@ -16,14 +16,19 @@ import numpy.typing as npt
 from ecogpipe.errors import FormatError
 from ecogpipe.formats.acquisition import Found, number, number_or_none, settle, whole
 from ecogpipe.formats.header import Header
-from ecogpipe.formats.multiplexed import advice_on_counts, describe_counts, layouts_by_count, take_lines
+from ecogpipe.formats.multiplexed import (
+    advice_on_counts,
+    describe_counts,
+    layouts_by_count,
+    take_lines,
+)
 from ecogpipe.formats.tdms.channels import (
     choose_channels,
     choose_groups,
     group_properties,
     in_order,
     listed,
-    names_of_multiplexer,
+    said_of_multiplexer,
     says_acquisition,
 )
 from ecogpipe.formats.tdms.index import StoredChannel, TdmsIndex, index_tdms
@@ -243,7 +248,7 @@ def _found(
     return Found(
         holds,
         n_lines=len(channels),
-        of_multiplexer=names_of_multiplexer(properties),
+        of_multiplexer=said_of_multiplexer(index, properties),
         daq_rate=number(path, "SamplingRate", rate) if needed else number_or_none(rate),
         **counts,
         units="V" if says_acquisition(properties) else None,
