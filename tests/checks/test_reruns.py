@@ -468,6 +468,31 @@ def times(study: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in (study / "results" / "s1").rglob("*") if path.is_file()}
 
 
+class TestResultsThatAreGone:
+    """A result that was removed is made again, be it one that nothing newer waits for."""
+
+    @pytest.mark.parametrize(
+        ("name", "again"),
+        [
+            ("raw.h5", "ingest 1"),
+            ("mask.tsv", "mask_channels 1"),
+            ("events.tsv", "extract_events 1"),
+            ("copied_low.h5", "mirror 1"),
+            ("copied_low_qc.json", "qc 1"),
+        ],
+    )
+    def test_it_is_planned(self, study: Path, name: str, again: str) -> None:
+        (study / "results" / "s1" / "a" / "copied" / name).unlink()
+        assert again in planned(study)
+
+    def test_a_run_makes_the_study_whole(self, study: Path) -> None:
+        own = study / "results" / "s1" / "a" / "copied"
+        for name in ("mask.tsv", "events.tsv"):
+            (own / name).unlink()
+        assert run_snakemake(study, by=OURS).returncode == 0
+        assert [found for found in verify_recording(own, ["low"]) if found.is_fault] == []
+
+
 class TestFilesThatAreGone:
     """A disk that is not connected, or an original that was removed: no result is lost over it."""
 
