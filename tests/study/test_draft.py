@@ -3,12 +3,16 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.io
 import yaml
+from nptdms import ChannelObject, TdmsWriter
 
 from ecogpipe.cli import main
 from ecogpipe.electrodes.wiring import known_wirings
 from ecogpipe.errors import SettingsError
+from ecogpipe.formats.reading import read_header
 from ecogpipe.storage.tsv import read_tsv
 from ecogpipe.study.config import check_config
 from ecogpipe.study.draft import draft_recordings
@@ -93,6 +97,33 @@ def test_all_blanks_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
         read_recordings(tmp_path / "config" / "recordings.tsv")
     assert "line 12: subject, session, daq" in str(refusal.value)
     assert "line 13: subject, daq" in str(refusal.value), "the folder is the session"
+
+
+def test_a_file_that_does_not_say_enough_gets_a_cell_to_fill_in(tmp_path: Path) -> None:
+    """But not one that names anything of a multiplexer, nor one that is damaged."""
+    raw = tmp_path / "raw" / "s1" / "day1"
+    raw.mkdir(parents=True)
+    signals = np.random.default_rng(0).normal(size=(900, 5))
+    scipy.io.savemat(raw / "a.mat", {"lfp": signals, "fs": 500.0})
+    scipy.io.savemat(raw / "b.mat", {"lfp": signals, "fs": 500.0, "OSR": 2.0})
+    (raw / "c.mat").write_bytes((raw / "a.mat").read_bytes()[:150])
+    with TdmsWriter(raw / "d.tdms") as file:
+        file.write_segment([ChannelObject('x; "y"', f"c{row}", signals[row]) for row in range(3)])
+        file.write_segment([ChannelObject("other", "c", signals[0, :2])])
+    assert main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")]) == 0
+    table = tmp_path / "config" / "recordings.tsv"
+    rows = {row["recording"]: row for row in read_tsv(table).rows}
+    cell = "variable: lfp; rate_variable: fs; orientation: time_by_channels; units: FILL_IN; gain: FILL_IN"
+    assert (rows["a"]["daq"], rows["a"]["overrides"]) == ("passthru", cell)
+    assert [(rows[name]["daq"], rows[name]["overrides"]) for name in "bc"] == [("FILL_IN", "")] * 2
+    filled = table.read_text().replace("units: FILL_IN", "units: mV").replace("rate: FILL_IN", "rate: 250")
+    kept = [line for line in filled.replace("gain: FILL_IN", "gain: 20").splitlines() if "FILL_IN" not in line]
+    table.write_text("\n".join(kept) + "\n")
+    found = {recording.recording: recording for recording in read_recordings(table, tmp_path)}
+    assert set(found) == {"a", "d"}
+    for recording in found.values():
+        acquisition = read_header(recording.files[0], recording.acquisition_overrides).acquisition
+        assert acquisition.n_channels == {"a": 5, "d": 3}[recording.recording]
 
 
 def write_recordings(folder: Path, *names: str) -> None:

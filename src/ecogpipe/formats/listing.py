@@ -11,6 +11,7 @@ from ecogpipe.formats.acquisition import number_or_none
 from ecogpipe.formats.hdf5_variables import HDF5Variables
 from ecogpipe.formats.matlab import MatlabVariables
 from ecogpipe.formats.multiplexed import names_of_multiplexer
+from ecogpipe.formats.tdms.listing import list_channel_sets
 from ecogpipe.formats.variables import Variables, plain
 from ecogpipe.storage.canonical import CHANNELS_BY_TIME, TIME_BY_CHANNELS
 from ecogpipe.storage.hdf5_files import open_hdf5
@@ -68,6 +69,20 @@ def list_content(path: Path) -> Content:
         with open_hdf5(path) as file:
             return _listed(HDF5Variables(path, file))
     return _listed(MatlabVariables(path)) if path.suffix.lower() == ".mat" else Content([])
+
+
+def suggested_cell(path: Path) -> str:
+    """Return a cell for the column overrides that takes the largest signals of a file; '' where there are none.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read.
+    """
+    if (content := list_content(path)).variables:
+        return suggest_overrides(content)
+    sets = list_channel_sets(path)
+    return sets[0].overrides if sets else ""
 
 
 def suggest_overrides(content: Content) -> str:

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ecogpipe.electrodes.wiring import known_wirings
+from ecogpipe.electrodes.channels import split_overrides
+from ecogpipe.electrodes.wiring import PASSTHRU, known_wirings
 from ecogpipe.errors import EcogpipeError, SettingsError
+from ecogpipe.formats.acquisition import ONE_ROW
 from ecogpipe.formats.kinds import RAW_SUFFIXES
+from ecogpipe.formats.listing import suggested_cell
 from ecogpipe.formats.reading import read_header
 from ecogpipe.storage.tsv import BLANK, Table
-from ecogpipe.study.recordings import COLUMNS
+from ecogpipe.study.recordings import COLUMNS, parse_overrides
 
 _PART = re.compile(r"(?P<stem>.+?)[ _.-]+(?:part|chunk|split|segment|seg)[ _.-]*(?P<number>\d{1,4})", re.IGNORECASE)
 """A file that says that it is a part, by a whole word: ``attempt1`` and ``ecog_pt1`` (a patient) are none.
@@ -161,13 +164,14 @@ def _draft(stem: str, found: dict[int, Path] | Path, raw: Path, study: Path) -> 
 
 
 def _with_suggestions(draft: Draft, study: Path) -> Draft:
-    """Return a draft with what its first file tells: the one set-up that fits it, and its BNC columns."""
+    """Return a draft with what its first file tells: the one set-up that fits it, its BNC columns, what to declare."""
     if BLANK in draft.files:
         return draft
+    path = study / draft.files[0]
     try:
-        acquisition = read_header(study / draft.files[0]).acquisition
+        acquisition = read_header(path).acquisition
     except (EcogpipeError, OSError):
-        return draft
+        return _with_declared(draft, path)
     tables = study / "config" / "wiring"
     fitting = [
         wiring
@@ -187,6 +191,32 @@ def _with_suggestions(draft: Draft, study: Path) -> Draft:
             "; no set-up that is known fits: daq passthru, with headstage and electrode empty, takes them as they are"
         )
     return replace(draft, suggested=suggested, why=why)
+
+
+def _with_declared(draft: Draft, path: Path) -> Draft:
+    """Return a draft that declares the largest signals of a file as channels in one row, where they can be that.
+
+    Of a file that names anything of a multiplexer, they cannot.
+    """
+    try:
+        cell = suggested_cell(path)
+        declared = split_overrides(parse_overrides(_filled(cell), str(path)))[0]
+        notes = read_header(path, declared).acquisition.notes
+    except (EcogpipeError, OSError, ValueError, KeyError):
+        return draft
+    if not cell.isprintable() or not any(note.startswith(ONE_ROW) for note in notes):
+        return draft
+    suggested = {"daq": PASSTHRU, "headstage": "", "electrode": "", "bnc": "", "overrides": cell}
+    return replace(
+        draft, suggested=suggested, why="the file does not say enough; a suggestion of its largest signals: check it"
+    )
+
+
+def _filled(cell: str) -> str:
+    """Return a suggested cell with values in its blanks by which a file can be read."""
+    for name, value in (("units", "V"), ("sampling_interval_unit", "s")):
+        cell = cell.replace(f"{name}: {BLANK}", f"{name}: {value}")
+    return cell.replace(BLANK, "1")
 
 
 def _in_table(file: Path, study: Path) -> str:
