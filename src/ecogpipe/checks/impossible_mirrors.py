@@ -1,6 +1,8 @@
 """Which mirrors cannot be made of which recordings, by their rates and filters, as far as headers tell."""
 
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from ecogpipe.errors import FilterError, RateError
@@ -21,14 +23,24 @@ def find_impossible_mirrors(
     mirrors
         Settings of the mirrors, by name.
     """
+
+    @cache
+    def refusal(name: str, rate: Fraction) -> str:
+        try:
+            wanted = MirrorSettings.from_mapping(mirrors[name])
+            ratio = wanted.ratio_from(rate)
+            # Corners of a mirror with a rate were checked with the config; SciPy's filters take half a second to load.
+            if wanted.rate is None:
+                wanted.settling_samples(rate / ratio)
+        except (RateError, FilterError) as error:
+            return str(error)
+        return ""
+
     refused: dict[tuple[str, str], list[str]] = {}
     for recording, acquisition in acquisitions:
         for name in recording.mirrors_of(mirrors):
-            try:
-                wanted = MirrorSettings.from_mapping(mirrors[name])
-                wanted.settling_samples(acquisition.rate / wanted.ratio_from(acquisition.rate))
-            except (RateError, FilterError) as error:
-                refused.setdefault((name, str(error)), []).append(recording.full_name)
+            if why := refusal(name, acquisition.rate):
+                refused.setdefault((name, why), []).append(recording.full_name)
     return [
         f"The mirror {name!r} cannot be made of {', '.join(names)}. {why} Or leave it out of the column mirrors of the "
         "recordings table."
