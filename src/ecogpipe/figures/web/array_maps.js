@@ -203,6 +203,11 @@ function colourBar(shown, table) {
   const [low, high] = shown.limits;
   const spread = [0.5, 0.1, 0.9].map((share) => written(quantile(kept, share)));
   const ends = document.createElement("span");
+  if (kept.every((value) => value === null)) {
+    ends.textContent = `${shown.label}: no kept site has a value`;
+    below.append(ends);
+    return below;
+  }
   ends.textContent = `${shown.label}: ${written(low)} to ${written(high)}`;
   const median = document.createElement("span");
   median.textContent = `kept sites: median ${spread[0]}, 10 to 90 %: ${spread[1]} to ${spread[2]}`;

@@ -138,7 +138,7 @@ export function addHeatMap(parent, buttons) {
       context.strokeRect(LEFT, top + rankOf[chosenSite()] * rowHeight - 1, width - LEFT - 8, Math.max(2, rowHeight + 2));
     }
     const [low, high] = [own[kind].low[0], own[kind].high[0]].map((end) => written(10 ** end));
-    told.textContent = `RMS from ${low} µV (dark) to ${high} µV (bright); sites in order of rows and columns.`;
+    told.textContent = `Colours span an RMS of ${low} µV (dark) to ${high} µV (bright); sites in order of rows and columns.`;
   };
   for (const [name, label] of [["rms", "median window"], ["largest_rms", "largest window"]]) {
     const button = document.createElement("button");
