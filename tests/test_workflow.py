@@ -68,7 +68,11 @@ def planned(study: Path, *arguments: str) -> set[str]:
     """Return the jobs that a dry run plans, as 'rule count'."""
     run = run_snakemake(study, *arguments, "--dry-run")
     assert run.returncode == 0, run.stdout
-    table = run.stdout.partition("Job stats:")[2].partition("total")[0]
+    return jobs_in(run.stdout)
+
+
+def jobs_in(screen: str) -> set[str]:
+    table = screen.partition("Job stats:")[2].partition("total")[0]
     return {f"{rule} {count}" for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
 
 

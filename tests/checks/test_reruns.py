@@ -3,6 +3,8 @@
 import copy
 import re
 import shutil
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +28,10 @@ from ecogpipe.synthetic import SyntheticRecording
 from test_front_door import PAGE, SETTINGS
 from test_workflow import (
     OURS,
+    PLAIN,
     RATE,
     SET_UP,
+    jobs_in,
     planned,
     row,
     run_snakemake,
@@ -153,6 +157,16 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = run_snakemake(study, by=OURS)
     assert run.returncode == 0, run.stdout
     return study
+
+
+WITH_OTHER_PAGES = """
+import sys
+from snakemake.cli import main
+from ecogpipe.results.revisions import REVISIONS
+
+REVISIONS["qc"] += 1
+main(sys.argv[1:])
+"""
 
 
 def write_manual_mask(study: Path, *rows: str) -> Path:
@@ -286,6 +300,17 @@ class TestEdits:
         edit(edited, lambda config: config["mirrors"].update(third={**config["mirrors"]["low"], "rate": RATE / 5}))
         jobs = {"mirror 5", "extract_events 5", "qc 5", "report 1", "run_config 1", "all 1"}
         assert planned(edited) == jobs
+
+    def test_other_colours_of_the_figures_make_pages_and_no_results(self, edited: Path) -> None:
+        """They come with a version, whose step qc has another revision."""
+        run = subprocess.run(
+            [sys.executable, "-c", WITH_OTHER_PAGES, *PLAIN[1:], "--directory", str(edited), "--dry-run"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert jobs_in(run.stdout) == {"qc 10", "report 1", "all 1"}
+        assert re.search(r"  qc of 5 recordings, .*: qc makes it otherwise now", run.stdout)
 
     def test_a_new_recording_makes_its_own_files(self, edited: Path) -> None:
         table = edited / "config" / "recordings.tsv"
