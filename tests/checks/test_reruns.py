@@ -1,6 +1,7 @@
 """What is made again after a change: exactly what the page of the config says, and never what is no longer possible."""
 
 import copy
+import os
 import re
 import shutil
 import subprocess
@@ -18,10 +19,10 @@ import yaml
 from nptdms import ChannelObject, TdmsWriter
 
 from ecogpipe import open_recording
-from ecogpipe.checks.next_mask import holds_mask
 from ecogpipe.checks.verify import verify_recording
 from ecogpipe.cli import main
 from ecogpipe.results.mask import read_mask
+from ecogpipe.results.mirror import holds_mask
 from ecogpipe.results.names import STEPS
 from ecogpipe.study.recordings import read_recordings
 from ecogpipe.synthetic import SyntheticRecording
@@ -258,7 +259,9 @@ class TestEdits:
         assert cut != content
         path.write_bytes(cut)
         edit(edited, lambda config: config["mirrors"]["low"].update(bandpass=[3, 50]))
-        assert {"mirror 5", "mirror 6", "mirror 7"} & planned(edited)
+        screen = run_snakemake(edited, "--dry-run", by=OURS).stdout
+        for recording in ("a/r0", "a/r1", "a/r2", "a/r3", "b/r0"):
+            assert f"Mirroring s1/{recording} as low." in screen
 
     def test_a_mask_that_is_made_by_force_makes_its_mirror_with_it(self, edited: Path) -> None:
         mask = edited / "results" / "s1" / "a" / "r1" / "mask.tsv"
@@ -411,10 +414,36 @@ class TestWhatTheDryRunTells:
         [told] = self.told(study, "sampling_rate: 100")
         assert told.startswith("The mirror 'low' cannot be made of s1/a/r1. The band-pass corner of ")
 
+    @pytest.mark.parametrize(
+        ("mirror", "why"),
+        [
+            ({"design": "fir", "transition": 50.0}, "The transition of a FIR is 50.0 Hz wide"),
+            ({"notches": [60], "notch_width": 70.0}, "The notch at 60 Hz cannot be 70 Hz wide"),
+        ],
+    )
+    def test_a_filter_that_no_rate_allows(self, study: Path, mirror: dict[str, Any], why: str) -> None:
+        edit(study, lambda config: config["mirrors"]["low"].update(mirror))
+        [told] = self.told(study, "")
+        assert told.startswith(f"The mirror 'low' cannot be made of s1/a/r1. {why}")
+
     def test_a_finished_recording_is_judged_by_what_is_declared_now(self, study: Path) -> None:
         assert run_snakemake(study, by=OURS).returncode == 0
-        assert self.told(study, "n_columns: 11; n_bncs: 1") != []
+        [told] = self.told(study, "n_columns: 11; n_bncs: 1")
+        assert told.startswith(
+            "The channels of s1/a/r1 cannot be mapped. The recording has 16 DAQ rows and 11 electrode"
+        )
         assert self.told(study, "") == []
+
+    @pytest.mark.parametrize("word", ["--dry-run", "-n", "-np"])
+    def test_a_finished_recording_is_judged_by_the_file_that_is_named_now(self, study: Path, word: str) -> None:
+        other = study / "raw" / "other.tdms"
+        with TdmsWriter(other) as file:
+            file.write_segment([ChannelObject("g", f"c{n}", np.zeros(9)) for n in range(20)])
+        os.utime(other, (1e9, 1e9))
+        assert run_snakemake(study, by=OURS).returncode == 0
+        table = study / "config" / "recordings.tsv"
+        table.write_text(table.read_text().replace("raw/a.tdms", "raw/other.tdms"))
+        assert run_snakemake(study, word, by=OURS).stdout.splitlines()[-1].startswith("s1/a/r1 cannot be ingested. ")
 
     def test_a_job_that_failed_is_not_taken_for_an_older_version(self, study: Path) -> None:
         assert run_snakemake(study, by=OURS).returncode == 0

@@ -91,6 +91,7 @@ def test_text_has_a_column_for_each_site(study: Path) -> None:
         (["x.npy", "--channels", "1,2", "--good"], "No channel is left"),
         (["x.npy", "--from", "20"], "From 20 s on there are no samples; the recording has 12 s"),
         (["x.npz"], "Did you mean 'npy'"),
+        (["x.json", "--to", "npy"], "is where the facts on the array go; name it .npy"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_written(
@@ -111,11 +112,18 @@ def test_no_file_that_is_there_is_replaced_unasked_and_none_of_the_study_ever(
     mail.write_bytes(b"mine")
     alias.hardlink_to(raw)
     where = [str(study)] if command[0] == "report" else ["--to", "csv", "--directory", str(study)]
-    owned = [raw, alias, study / "config" / "recordings.tsv", study / "results" / "s1" / "a" / "test_001" / "mask.tsv"]
+    table = study / "config" / "recordings.tsv"
+    owned = [raw, alias, table, study / "results" / "s1" / "a" / "test_001" / "mask.tsv"]
     before = [path.read_bytes() for path in owned]
-    for path in owned:
+    for path in [*owned, study / "results" / "new.csv"]:
         assert main([*command, str(path), *where, "--overwrite"]) == 1
-        assert f"{path}: is a file of the study, and is not replaced" in capsys.readouterr().err
+        told = (
+            "is in a folder that only the study writes into"
+            if path in (table, *owned[3:])
+            else "is a file of the study"
+        )
+        assert f"{path}: {told if path.name != 'new.csv' else 'is in a folder'}" in capsys.readouterr().err
+    assert not (study / "results" / "new.csv").exists()
     assert main([*command, str(mail), *where]) == 1
     assert f"{mail}: is there already; choose another name" in capsys.readouterr().err
     assert ([path.read_bytes() for path in owned], mail.read_bytes()) == (before, b"mine")

@@ -146,7 +146,27 @@ def test_a_cell_works_once_its_blanks_are_filled(
     [cell] = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip().startswith("variable:")]
     filled = cell.replace("units: FILL_IN", "units: mV").replace("FILL_IN", "20")
     assert main(["inspect", str(tmp_path / "x.mat"), "--declare", filled]) == 0
-    assert "channels  5 = 1 rows x" in capsys.readouterr().out
+    assert "channels  5 = 1 row x" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("n_lines", [20, 160])
+def test_a_file_of_the_lab_with_another_name_of_its_signals_is_read_by_its_counts(
+    tmp_path: Path, n_lines: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = {"numRow": 8.0, "numCol": 18.0, "numChan": 20.0, "OSR": 1.0, "sampRate": 8000.0, "Fs": 1000.0}
+    scipy.io.savemat(tmp_path / "x.mat", {"signals": np.zeros((n_lines, 4000)), **lab})
+    assert main(["inspect", str(tmp_path / "x.mat")]) == 1
+    assert "\n  variable: signals\n" in capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "x.mat"), "--declare", "variable: signals"]) == 0
+    assert "160 = 8 rows x (18 DAQ columns of the electrode + 2 BNC)" in capsys.readouterr().out
+
+
+def test_a_vector_whose_samples_are_gone_hides_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["lfp"] = np.zeros((900, 5))
+        file.create_dataset("t", (900,), "f8", external=[("absent.bin", 0, 7200)])
+    assert main(["inspect", str(tmp_path / "x.h5")]) == 1
+    assert "lfp" in capsys.readouterr().out
 
 
 def test_more_channels_than_samples_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -420,3 +420,6 @@ def test_a_group_of_vectors_is_a_channel_each_be_they_rows_or_columns(tmp_path, 
     header = read_header(tmp_path / "a.h5", {"variable": "ch", "units": "V", "sampling_rate": 100})
     assert (header.acquisition.n_channels, header.n_samples) == (3, signals.shape[1])
     assert np.array_equal(np.concatenate([block.copy() for block in header.read_blocks(7)], axis=1), signals)
+    turned = {"n_rows": 1, "n_columns": 40, "n_bncs": 0} if shapes[0] != (3, 1) else {"orientation": "time_by_channels"}
+    with pytest.raises(FormatError, match="each vector of a group is one channel"):
+        read_header(tmp_path / "a.h5", {"variable": "ch", "units": "V", "sampling_rate": 100} | turned)

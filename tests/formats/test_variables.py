@@ -253,6 +253,21 @@ class TestAcquisition:
         with pytest.raises(FormatError, match=f"it names {name}, as recordings of a multiplexer do"):
             read_header(path, declared)
 
+    def test_a_word_of_a_multiplexer_counts_in_structs_of_many_and_behind_links(self, tmp_path, kind):
+        path, declared = tmp_path / "a.mat", {"units": "V", "sampling_rate": 1200, "orientation": "channels_by_time"}
+        if kind == "v5":
+            several = np.empty(2, dtype=object)
+            several[:] = [{"of": {"numRow": 2.0}}, {"of": {"numRow": 3.0}}]
+            scipy.io.savemat(path, {"data": SIGNALS, "cells": several})
+        else:
+            with h5py.File(tmp_path / "other.h5", "w") as other:
+                other["set_up/numRow"] = "2"
+            with h5py.File(path, "w") as file:
+                file["data"] = SIGNALS
+                file["beside"] = h5py.ExternalLink("other.h5", "set_up")
+        with pytest.raises(FormatError, match="it names numRow, as recordings of a multiplexer do"):
+            read_header(path, declared)
+
     @pytest.mark.parametrize("name", ["sampRate", "OSR", "numChan"])
     def test_the_name_by_which_a_file_is_not_taken_for_one_row_is_told(self, save, kind, name):
         path = save(kind, {name: LAB[name], "data": SIGNALS})

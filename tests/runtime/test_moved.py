@@ -1,14 +1,15 @@
 """Scripts that import modules from their old places go on working, and are told the new ones."""
 
-import inspect
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from ecogpipe.runtime.moved import MODULES, NAMES, takes_old_names
 from ecogpipe.steps.qc import qc
+from finished_study import finished_recording
 
 
 @pytest.mark.parametrize("old", MODULES)
@@ -34,7 +35,7 @@ def test_a_name_that_nobody_knew_is_refused() -> None:
         exec("from ecogpipe.steps.scan import read_everything")
 
 
-def test_an_argument_is_taken_by_its_old_name_with_a_warning() -> None:
+def test_an_argument_is_taken_by_its_old_name_with_a_warning(tmp_path: Path) -> None:
     @takes_old_names(title="recording")
     def named(first: int, *, recording: str) -> tuple[int, str]:
         return first, recording
@@ -42,4 +43,13 @@ def test_an_argument_is_taken_by_its_old_name_with_a_warning() -> None:
     assert named(1, recording="x") == (1, "x")
     with pytest.warns(DeprecationWarning, match="title is called recording now"):
         assert named(1, title="x") == (1, "x")  # type: ignore[call-arg]
-    assert inspect.signature(qc) == inspect.signature(qc.__wrapped__)
+    with pytest.raises(TypeError, match="title"):
+        named(1, title="x", recording="y")  # type: ignore[call-arg]
+
+
+def test_a_page_can_be_asked_for_by_title_as_before(tmp_path: Path) -> None:
+    done = finished_recording(tmp_path / "test_001", seconds=3)
+    files = (done.raw, done.channels, done.mask, done.scan, done.events, done.mirror)
+    with pytest.warns(DeprecationWarning, match="title is called recording now"):
+        page = qc(*files, tmp_path / "p_qc.html", title="s1/a/test_001")  # type: ignore[call-arg]
+    assert "s1/a/test_001" in page.read_text()

@@ -1,8 +1,10 @@
 """``ecogpipe init``: the beginning of a study, in which nothing is guessed and nothing overwritten."""
 
+import re
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -107,6 +109,13 @@ def test_a_file_that_does_not_say_enough_gets_a_cell_to_fill_in(tmp_path: Path) 
     scipy.io.savemat(raw / "a.mat", {"lfp": signals, "fs": 500.0})
     scipy.io.savemat(raw / "b.mat", {"lfp": signals, "fs": 500.0, "OSR": 2.0})
     (raw / "c.mat").write_bytes((raw / "a.mat").read_bytes()[:150])
+    with h5py.File(raw / "e.h5", "w") as h5:
+        for name in ("lfp", "inside/x", "inside/y"):
+            h5[name] = signals
+    content = bytearray((raw / "e.h5").read_bytes())
+    for start in (match.start() for match in re.finditer(rb"TREE|SNOD|HEAP", bytes(content[200:]))):
+        content[200 + start : 204 + start] = b"XXXX"
+    (raw / "e.h5").write_bytes(content)
     with TdmsWriter(raw / "d.tdms") as file:
         file.write_segment([ChannelObject('x; "y"', f"c{row}", signals[row]) for row in range(3)])
         file.write_segment([ChannelObject("other", "c", signals[0, :2])])
@@ -115,7 +124,7 @@ def test_a_file_that_does_not_say_enough_gets_a_cell_to_fill_in(tmp_path: Path) 
     rows = {row["recording"]: row for row in read_tsv(table).rows}
     cell = "variable: lfp; rate_variable: fs; orientation: time_by_channels; units: FILL_IN; gain: FILL_IN"
     assert (rows["a"]["daq"], rows["a"]["overrides"]) == ("passthru", cell)
-    assert [(rows[name]["daq"], rows[name]["overrides"]) for name in "bc"] == [("FILL_IN", "")] * 2
+    assert [(rows[name]["daq"], rows[name]["overrides"]) for name in "bce"] == [("FILL_IN", "")] * 3
     filled = table.read_text().replace("units: FILL_IN", "units: mV").replace("rate: FILL_IN", "rate: 250")
     kept = [line for line in filled.replace("gain: FILL_IN", "gain: 20").splitlines() if "FILL_IN" not in line]
     table.write_text("\n".join(kept) + "\n")
@@ -124,6 +133,18 @@ def test_a_file_that_does_not_say_enough_gets_a_cell_to_fill_in(tmp_path: Path) 
     for recording in found.values():
         acquisition = read_header(recording.files[0], recording.acquisition_overrides).acquisition
         assert acquisition.n_channels == {"a": 5, "d": 3}[recording.recording]
+
+
+def test_channels_of_a_file_that_says_all_but_their_gain_are_taken_as_they_are(tmp_path: Path) -> None:
+    raw = tmp_path / "raw" / "s1" / "day1"
+    raw.mkdir(parents=True)
+    waveform = {"wf_increment": 0.002, "unit_string": "mV"}
+    with TdmsWriter(raw / "a.tdms") as file:
+        file.write_segment([ChannelObject("g", f"c{row}", np.zeros(9), properties=waveform) for row in range(3)])
+    assert main(["init", str(tmp_path), "--raw", str(tmp_path / "raw")]) == 0
+    [row] = read_tsv(tmp_path / "config" / "recordings.tsv").rows
+    cells = [row[name] for name in ("daq", "headstage", "electrode", "bnc", "overrides")]
+    assert cells == ["passthru", "", "", "", "gain: FILL_IN"]
 
 
 def write_recordings(folder: Path, *names: str) -> None:

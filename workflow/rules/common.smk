@@ -71,7 +71,7 @@ wildcard_constraints:
     mirror="[^/.]+",
 
 
-def signed(function):
+def ends_run_on_error(function):
     """End the run where a function of wildcards fails: Snakemake would leave out its job, and all that follow, silently.
 
     Its signature is kept with it, as Snakemake asks for it several times for each job.
@@ -105,20 +105,20 @@ def get_recording(wildcards) -> Recording:
     return RECORDINGS[name]
 
 
-@signed
+@ends_run_on_error
 def get_all_files(wildcards) -> list[str]:
     """Return the files of a recording, which may be gone where raw.h5 holds a copy."""
     return [str(file) for file in get_recording(wildcards).files]
 
 
-@signed
+@ends_run_on_error
 def get_files(wildcards) -> list[str]:
     """Return the files whose times Snakemake compares: of a recording, and beside them; none that is of the future."""
     files = [file for file in get_recording(wildcards).files if file not in OF_THE_FUTURE]
     return [str(file) for file in files] + [str(beside) for file in files for beside in sidecars_of(file)]
 
 
-@signed
+@ends_run_on_error
 def get_linked_files(wildcards) -> list[str]:
     """Return the files that are read wherever raw.h5 of a recording is read.
 
@@ -132,12 +132,12 @@ def get_linked_files(wildcards) -> list[str]:
     )
 
 
-@signed
+@ends_run_on_error
 def get_acquisition(wildcards) -> dict:
     return get_recording(wildcards).acquisition_overrides
 
 
-@signed
+@ends_run_on_error
 def get_set_up(wildcards) -> dict:
     """Return what says where the channels of a recording are on its array."""
     recording = get_recording(wildcards)
@@ -150,7 +150,7 @@ def get_set_up(wildcards) -> dict:
     }
 
 
-@signed
+@ends_run_on_error
 def get_lines(wildcards) -> dict:
     """Return the BNC lines of a recording as its row declares them."""
     recording = get_recording(wildcards)

@@ -18,14 +18,14 @@ def read_metadata(recordings: list[Recording]) -> dict:
 METADATA = read_metadata(PRESENT) if NWB["make"] else {}
 
 
-@signed
+@ends_run_on_error
 def get_metadata(wildcards) -> dict:
     """Return what is known of the subject and the session of a recording."""
     session = f"{wildcards.subject}/{wildcards.session}"
     return (METADATA or read_metadata([get_recording(wildcards)]))[session]
 
 
-@signed
+@ends_run_on_error
 def get_nwb_mirrors(wildcards) -> list[str]:
     """Return the mirrors that the NWB file of a recording holds."""
     files = RecordingFiles(Path("<results>", get_name(wildcards)))

@@ -51,15 +51,15 @@ def of_study(amount: float):
 def asked_by(step: str) -> dict:
     """Return what a job of a step asks for: megabytes of memory; on a cluster also of disk with scratch, and minutes."""
 
-    @signed
+    @ends_run_on_error
     def memory(wildcards, attempt):
         return get_megabytes(memory_bytes(step, get_facts(get_name(wildcards))), attempt)
 
-    @signed
+    @ends_run_on_error
     def room(wildcards, attempt):
         return grown(room_bytes(step, get_facts(get_name(wildcards))) / MB, attempt)
 
-    @signed
+    @ends_run_on_error
     def minutes(wildcards, attempt):
         return grown(longest_minutes(step, get_facts(get_name(wildcards))), attempt)
 
@@ -71,7 +71,7 @@ def asked_by(step: str) -> dict:
 
 def threads_of(step: str):
     """Return the function that gives the cores of a job of a step."""
-    return signed(lambda wildcards: job_threads(step, get_facts(get_name(wildcards))))
+    return ends_run_on_error(lambda wildcards: job_threads(step, get_facts(get_name(wildcards))))
 
 
 def asked_by_report() -> dict:

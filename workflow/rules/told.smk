@@ -1,6 +1,7 @@
 """What a run tells before it begins: what is odd about the table, what is made again, and what may be removed."""
 
 import atexit
+import re
 
 from ecogpipe.checks.known_acquisition import find_acquisitions
 from ecogpipe.checks.impossible_mirrors import find_impossible_mirrors
@@ -9,7 +10,7 @@ from ecogpipe.checks.unfit_channels import find_unfit_channels
 from ecogpipe.study.recordings import find_shared
 
 # Asked of the words on the command line: Snakemake knows it later. A run proper meets such a recording in its job.
-IS_DRY_RUN = not {"-n", "--dry-run", "--dryrun"}.isdisjoint(sys.argv)
+IS_DRY_RUN = any(re.fullmatch(r"-[a-z]*n[a-z]*|--dry-?run", word) for word in sys.argv)
 
 
 def find_impossible() -> list[str]:

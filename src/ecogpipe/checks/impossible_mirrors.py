@@ -7,6 +7,7 @@ from typing import Any
 
 from ecogpipe.errors import FilterError, RateError
 from ecogpipe.mirroring.settings import MirrorSettings
+from ecogpipe.signal.filters import check_filter
 from ecogpipe.storage.canonical import Acquisition
 from ecogpipe.study.recordings import Recording
 
@@ -28,10 +29,7 @@ def find_impossible_mirrors(
     def refusal(name: str, rate: Fraction) -> str:
         try:
             wanted = MirrorSettings.from_mapping(mirrors[name])
-            ratio = wanted.ratio_from(rate)
-            # Corners of a mirror with a rate were checked with the config; SciPy's filters take half a second to load.
-            if wanted.rate is None:
-                wanted.settling_samples(rate / ratio)
+            check_filter(wanted.filter, rate / wanted.ratio_from(rate))
         except (RateError, FilterError) as error:
             return str(error)
         return ""

@@ -4,15 +4,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ecogpipe.errors import EcogpipeError
+from ecogpipe.errors import EcogpipeError, FormatError
 from ecogpipe.formats.header import Header
 from ecogpipe.formats.joined import check_joinable, read_headers
 from ecogpipe.results.names import RecordingFiles
 from ecogpipe.runtime.params import override
 from ecogpipe.storage.canonical import Acquisition, read_acquisition
 from ecogpipe.storage.hdf5_files import open_hdf5
-from ecogpipe.storage.portable import to_json
-from ecogpipe.study.originals import declared_in
+from ecogpipe.study.originals import read_made_of
 from ecogpipe.study.recordings import Recording
 
 _ANY_HEADER = 1e12
@@ -20,7 +19,7 @@ _ANY_HEADER = 1e12
 
 def find_acquisition(recording: Recording, results: Path) -> Acquisition | None:
     """Return the acquisition of a recording as `read_known_acquisition` does; None where it cannot be read."""
-    with suppress(EcogpipeError, OSError, KeyError, ValueError):
+    with suppress(EcogpipeError, OSError):
         return read_known_acquisition(recording, results)
     return None
 
@@ -28,7 +27,7 @@ def find_acquisition(recording: Recording, results: Path) -> Acquisition | None:
 def find_acquisitions(
     recordings: Iterable[Recording], results: Path
 ) -> tuple[list[tuple[Recording, Acquisition]], list[str]]:
-    """Return recordings with their acquisition, and a sentence for each of which none can be read.
+    """Return recordings with their acquisitions, and a sentence for each recording whose acquisition cannot be read.
 
     Parameters
     ----------
@@ -41,16 +40,13 @@ def find_acquisitions(
     for recording in recordings:
         try:
             known.append((recording, read_known_acquisition(recording, results)))
-        except EcogpipeError as error:
+        except (EcogpipeError, OSError) as error:
             sentences.append(f"{recording.full_name} cannot be ingested. {error}")
-        except (OSError, KeyError, ValueError):
-            # Of a raw.h5 that is damaged; its own job says more of it.
-            continue
     return known, sentences
 
 
 def read_known_acquisition(recording: Recording, results: Path) -> Acquisition:
-    """Return the acquisition of a recording, of raw.h5 where that is up to date, else of the headers of its files.
+    """Return the acquisition of a recording, of raw.h5 where the next run keeps that, else of the headers of its files.
 
     Parameters
     ----------
@@ -64,10 +60,11 @@ def read_known_acquisition(recording: Recording, results: Path) -> Acquisition:
     EcogpipeError
         If a file cannot be read as a recording with what is declared of it, or its parts do not fit each other.
     """
-    raw = RecordingFiles(results / recording.full_name).raw
-    if raw.exists() and _is_current(raw, recording):
-        with open_hdf5(raw) as file:
-            return read_acquisition(file)
+    with suppress(FormatError, OSError, KeyError, ValueError):
+        raw = RecordingFiles(results / recording.full_name).raw
+        if raw.exists() and _is_newest(raw, recording) and not read_made_of(raw).difference(recording):
+            with open_hdf5(raw) as file:
+                return read_acquisition(file)
     return read_recording_headers(recording)[0].acquisition
 
 
@@ -85,8 +82,6 @@ def read_recording_headers(recording: Recording) -> list[Header]:
     return headers
 
 
-def _is_current(raw: Path, recording: Recording) -> bool:
-    """Return whether raw.h5 was made with what is declared now, after the files that are there."""
+def _is_newest(raw: Path, recording: Recording) -> bool:
     made = raw.stat().st_mtime_ns
-    is_newest = all(file.stat().st_mtime_ns <= made for file in recording.files if file.exists())
-    return is_newest and declared_in(raw) == to_json(recording.acquisition_overrides)
+    return all(file.stat().st_mtime_ns <= made for file in recording.files if file.exists())

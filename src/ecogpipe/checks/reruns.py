@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecogpipe.checks.next_mask import find_mirrors_of_next_mask
+from ecogpipe.checks.next_mask import find_mirrors_that_stay
 from ecogpipe.results.names import OLD_PAGE_REVISION, REPORT, STEPS, RecordingFiles
 from ecogpipe.results.provenance import changes_after, older_changes
 from ecogpipe.results.revisions import changes_since
@@ -117,7 +117,7 @@ def _of_recording(recording: Recording, results: Path, masks: Path, config: Mapp
             step == "mirror"
             and "mask_channels" in again
             and uses_mask(config["mirrors"][output.mirror])
-            and output.mirror not in find_mirrors_of_next_mask(recording, results, masks, config)
+            and output.mirror not in find_mirrors_that_stay(recording, results, masks, config)
         )
         if why is not None or has_other_mask or not again.isdisjoint(_READS[step]):
             again.add(step)

@@ -13,7 +13,6 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from ecogpipe.checks.next_mask import holds_mask
 from ecogpipe.datasource.blocks import affordable
 from ecogpipe.errors import EcogpipeError
 from ecogpipe.figures.page_file import read_page_file
@@ -23,7 +22,7 @@ from ecogpipe.results.channels import read_channels
 from ecogpipe.results.events import read_events
 from ecogpipe.results.identity import KEY, read_identity, signal_hash_of
 from ecogpipe.results.mask import MANUAL, read_mask
-from ecogpipe.results.mirror import read_mirror, read_row_hashes, signals_of
+from ecogpipe.results.mirror import holds_mask, read_mirror, read_row_hashes, signals_of
 from ecogpipe.results.names import MASK, NUMBERS_SUFFIX, RecordingFiles
 from ecogpipe.results.provenance import older_changes, read_provenance
 from ecogpipe.results.recording import RawRecording, open_raw

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ecogpipe.errors import SettingsError, nearest
+from ecogpipe.formats.kinds import sidecars_of
 from ecogpipe.storage.strict_yaml import load_value
 from ecogpipe.study.config import read_config
 from ecogpipe.study.recordings import Recording, check_mirrors, read_recordings
@@ -81,19 +82,22 @@ def add_overwrite_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def check_new_file(study: Study, file: Path, *, overwrite: bool) -> None:
-    """Refuse to write a file that is there, unless it may be replaced; and any that belongs to the study.
+    """Refuse to write a file that is there, unless it may be replaced; and any that is the study's own.
 
     Raises
     ------
     SettingsError
         With the file, and what to do.
     """
+    owned = [study.results, *(study.folder / name for name in ("config", "logs"))]
+    if any(file.resolve().is_relative_to(folder.resolve()) for folder in owned):
+        raise SettingsError(f"{file}: is in a folder that only the study writes into; choose another place.")
     if not file.exists():
         return
-    raw = [each for recording in study.recordings for each in recording.files if each.exists()]
-    owned = [study.folder / name for name in ("config", "results", "raw", "logs")]
-    is_owned = any(file.resolve().is_relative_to(folder.resolve()) for folder in owned)
-    if is_owned or any(file.samefile(each) for each in raw):
+    raw = [each for recording in study.recordings for each in recording.files]
+    files = [study.folder / study.config["recordings"], *raw, *(each for one in raw for each in sidecars_of(one))]
+    in_raw = file.resolve().is_relative_to((study.folder / "raw").resolve())
+    if in_raw or any(each.exists() and file.samefile(each) for each in files):
         raise SettingsError(f"{file}: is a file of the study, and is not replaced; choose another name.")
     if not overwrite:
         raise SettingsError(f"{file}: is there already; choose another name, or add --overwrite to replace it.")

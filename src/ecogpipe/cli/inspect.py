@@ -63,7 +63,7 @@ def _execute(arguments: argparse.Namespace) -> int:
 
 def _print_content(path: Path) -> None:
     """Say what is in a file whose signals were not found, and a cell that declares them."""
-    with suppress(EcogpipeError, OSError, ValueError, KeyError):
+    with suppress(EcogpipeError, OSError):
         if (content := list_content(path)).variables:
             _print_variables(content)
         elif sets := list_channel_sets(path):
@@ -95,7 +95,8 @@ def _print_with_cell(title: str, rows: Sequence[Sequence[str]], cell: str) -> No
     if len(rows) > _MOST:
         print(f"  ... and {len(rows) - _MOST} more")
     if cell:
-        print("\nfor the column overrides, with daq passthru: the largest of them as signals, channels in a row")
+        in_a_row = ", channels in a row, with daq passthru" if "gain: " in cell else ""
+        print(f"\nfor the column overrides: the largest of them as signals{in_a_row}")
         print(f"  {printable(cell)}")
     print(flush=True)
 
@@ -129,6 +130,7 @@ def _print_facts(facts: Sequence[tuple[str, str]]) -> None:
 
 def _facts(header: Header) -> list[tuple[str, str]]:
     acquisition, status = header.acquisition, header.path.stat()
+    rows = "1 row" if acquisition.n_rows == 1 else f"{acquisition.n_rows} rows"
     time_first = bool(header.parts) and header.parts[0].time_first
     scale = f"{acquisition.units}, value = {acquisition.slope:g} * raw + {acquisition.intercept:g}"
     changed = datetime.fromtimestamp(status.st_mtime, UTC)
@@ -138,7 +140,7 @@ def _facts(header: Header) -> list[tuple[str, str]]:
         ("bytes", f"{status.st_size:,}, last changed {changed:%Y-%m-%d %H:%M:%S} UTC"),
         (
             "channels",
-            f"{acquisition.n_channels} = {acquisition.n_rows} rows x ({acquisition.n_columns} DAQ columns of the "
+            f"{acquisition.n_channels} = {rows} x ({acquisition.n_columns} DAQ columns of the "
             f"electrode + {acquisition.n_bncs} BNC)",
         ),
         (

@@ -66,12 +66,22 @@ class Extract:
 def files_of_extract(path: Path, kind: str) -> list[Path]:
     """Return the files that `write_extract` writes, the one with the signals first.
 
+    Raises
+    ------
+    SettingsError
+        If they would be one file.
+
     Examples
     --------
     >>> [file.name for file in files_of_extract(Path("part.npy"), "npy")]
     ['part.npy', 'part.json']
     """
-    return [path, path.with_suffix(".json")] if kind == "npy" else [path]
+    if kind != "npy":
+        return [path]
+    facts = path.with_suffix(".json")
+    if facts == path:
+        raise SettingsError(f"{path}: is where the facts on the array go; name it .npy.")
+    return [path, facts]
 
 
 def write_extract(path: Path, extract: Extract, kind: str) -> Path:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from ecogpipe.figures import wording
 from ecogpipe.figures.colours import mask_colours
 from ecogpipe.figures.wording import MirrorFacts
-from ecogpipe.formats.acquisition import ONE_ROW
+from ecogpipe.formats.acquisition import is_of_one_row
 from ecogpipe.results.events import EventsTable
 from ecogpipe.results.mask import MANUAL, MaskTable
 from ecogpipe.storage.canonical import Acquisition
@@ -226,7 +226,7 @@ def _short_line(column: int, events: EventsTable) -> str:
 
 def _warnings(result: RecordingSummary) -> list[str]:
     """Return what a person should know before using the recording."""
-    notes = [note for note in result.acquisition.notes if not note.startswith(ONE_ROW)]
+    notes = [note for note in result.acquisition.notes if not is_of_one_row(note)]
     found = [*notes, *result.mask.notes, *wording.whole_lines_masked(result.mask)]
     found += [f"mirror {facts.name}: {wording.UNSETTLED}" for facts in result.mirrors if not facts.n_settled]
     for column, facts in result.events.facts.items():
@@ -245,7 +245,7 @@ def _facts(result: RecordingSummary) -> list[str]:
              f"started: {result.acquisition.start_time or 'not known'}"]  # fmt: skip
     if overrides:
         found.append(f"declared by hand: {overrides}")
-    found += [note for note in result.acquisition.notes if note.startswith(ONE_ROW)]
+    found += [note for note in result.acquisition.notes if is_of_one_row(note)]
     if by_hand:
         found.append(f"{by_hand} {'site is' if by_hand == 1 else 'sites are'} masked or kept by hand")
     if result.older:

@@ -28,7 +28,7 @@ _CHOICES = {
     "gaps": ("refuse", "allow"),
 }
 _NAMES = ("variable", "rate_variable", "interval_variable", "group", "skip_channels")
-_OF_MULTIPLEXER = frozenset({"n_columns", "oversampling", "skip_seconds"})
+_DECLARED_OF_MULTIPLEXER = frozenset({"n_columns", "oversampling", "skip_seconds"})
 _FOR_OTHERS = ("gain", "pitch_mm", "bnc_numbering", "line_frequency")
 _DECLARABLE = (
     *(*_COUNTS, *_CHOICES, *_NAMES, *_FOR_OTHERS),
@@ -43,8 +43,7 @@ _UNITS = {
 _SECONDS_PER = {"s": Fraction(1), "ms": Fraction(1, 1000), "us": Fraction(1, 1_000_000)}
 _RATE_TOLERANCE = Fraction(1, 1_000_000)
 
-ONE_ROW = "says nothing of a multiplexer"
-"""A note of a recording begins with it where no counts are known, which only tells how its file was read."""
+_ONE_ROW = "says nothing of a multiplexer"
 
 _EXAMPLES = {
     "orientation": f"orientation: <{CHANNELS_BY_TIME} or {TIME_BY_CHANNELS}>",
@@ -140,7 +139,7 @@ def settle(path: Path, found: Found, declared: Mapping[str, Any], declared_rate:
             f"{path}: holds {found.holds}, but does not say {', '.join(missing)}; declare in the overrides of the "
             f"recording '{'; '.join(_EXAMPLES[name] for name in missing)}'{other}."
         )
-    note = f"{ONE_ROW}: {found.n_lines} channels in one row, in the order of the file"
+    note = f"{_ONE_ROW}: {found.n_lines} channels in one row, in the order of the file"
     return Acquisition(
         rate=rate,
         **values,
@@ -156,6 +155,11 @@ def settle(path: Path, found: Found, declared: Mapping[str, Any], declared_rate:
     )
 
 
+def is_of_one_row(note: str) -> bool:
+    """Return whether a note of a recording says that its channels were taken as one row: a fact, and no warning."""
+    return _ONE_ROW in note
+
+
 def _counts_of_row(found: Found, declared: Mapping[str, Any]) -> dict[str, int]:
     """Return the counts of channels in one row; none where the file or a person says something of a multiplexer."""
     n_bncs = declared.get("n_bncs", 0)
@@ -163,7 +167,7 @@ def _counts_of_row(found: Found, declared: Mapping[str, Any]) -> dict[str, int]:
         found.n_lines is None
         or found.of_multiplexer
         or (found.n_rows, found.n_columns, found.n_bncs, found.oversampling, found.daq_rate) != (None,) * 5
-        or not _OF_MULTIPLEXER.isdisjoint(declared)
+        or not _DECLARED_OF_MULTIPLEXER.isdisjoint(declared)
         or declared.get("n_rows", 1) != 1
         or n_bncs >= found.n_lines
     ):
@@ -175,7 +179,7 @@ def _missing(found: Found, needed: Mapping[str, Any], declared: Mapping[str, Any
     """Return the names of what is to be declared, and what may be declared in place of it, in words."""
     missing = [name for name, value in needed.items() if value is None]
     counts = ["n_rows", "n_columns", "n_bncs"]
-    if not set(counts) <= {*missing, *declared} or not _OF_MULTIPLEXER.isdisjoint(declared):
+    if not set(counts) <= {*missing, *declared} or not _DECLARED_OF_MULTIPLEXER.isdisjoint(declared):
         return missing, ""
     if found.of_multiplexer:
         named, n_columns = ", ".join(found.of_multiplexer), found.n_lines or "<channels>"

@@ -40,7 +40,7 @@ def read_hdf5(path: Path, declared: Mapping[str, Any]) -> Header:
     FormatError
         If it is damaged, holds no recording, or something that is needed is neither in it nor declared.
     """
-    with _open(path) as file:
+    with open_foreign_hdf5(path) as file:
         if "ecogpipe_format" in file.attrs:
             return _read_canonical(path, file, declared)
         if is_nwb(file):
@@ -104,7 +104,7 @@ class _SqueezedLines:
     is_transposed: bool
 
     def blocks(self, n_values: int, stop: int, start: int = 0) -> Iterator[npt.NDArray[Any]]:
-        with _open(self.path) as file:
+        with open_foreign_hdf5(self.path) as file:
             for first in range(start, stop, n_values):
                 times = slice(first, min(first + n_values, stop))
                 block = np.concatenate([self._piece(file[name], times) for name in self.datasets])
@@ -126,8 +126,8 @@ class _SqueezedLines:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
-    """Open a file whose structure may be damaged anywhere."""
+def open_foreign_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open a file whose structure may be damaged anywhere: what then cannot be read is a FormatError."""
     with open_hdf5(path) as file, _naming_damage(path):
         yield file
 

@@ -37,12 +37,7 @@ class HDF5Variables:
 
     def all_names(self) -> Iterator[str]:
         """Yield the last part of the name of everything in the file, attributes included."""
-        places: list[str] = []
-        self._file.visit(places.append)
-        yield from self._file.attrs
-        for place in places:
-            yield place.rpartition("/")[2]
-            yield from self._file[place].attrs
+        yield from _all_names(self._file)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every array of real numbers, as its program shows it, and of groups of channels."""
@@ -100,6 +95,11 @@ class HDF5Variables:
         """Return a small array."""
         return np.asarray(self._file[name][()])
 
+    def first_values(self, name: str, stop: int) -> npt.NDArray[Any]:
+        """Return the values of a vector up to `stop`."""
+        dataset = self._numeric[name]
+        return np.asarray(dataset[tuple(slice(stop) for _ in dataset.shape)]).reshape(-1)
+
     def info(self) -> dict[str, Any]:
         """Return the datasets in ``info`` as numbers and text."""
         group = self._file.get(canonical.INFO)
@@ -123,6 +123,20 @@ def _numeric_datasets(
                 yield from _numeric_datasets(item, f"{prefix}{name}/", here)
         elif isinstance(item, h5py.Dataset) and item.shape is not None and _is_numbers(item):
             yield prefix + name, item
+
+
+def _all_names(group: h5py.Group, above: frozenset[int] = frozenset()) -> Iterator[str]:
+    """Yield the names in a group, at any depth and through every link, and those of attributes."""
+    here = above | {h5py.h5o.get_info(group.id).addr}
+    yield from group.attrs
+    for name in group:
+        yield name
+        item = _member(group, name)
+        if isinstance(item, h5py.Group):
+            if h5py.h5o.get_info(item.id).addr not in here and len(here) < _DEEPEST:
+                yield from _all_names(item, here)
+        elif item is not None:
+            yield from item.attrs
 
 
 def _member(group: h5py.Group, name: str) -> Any:

@@ -7,23 +7,26 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from ecogpipe.errors import EcogpipeError
 from ecogpipe.formats.acquisition import number_or_none
+from ecogpipe.formats.hdf5 import open_foreign_hdf5
 from ecogpipe.formats.hdf5_variables import HDF5Variables
 from ecogpipe.formats.matlab import MatlabVariables
 from ecogpipe.formats.multiplexed import names_of_multiplexer
 from ecogpipe.formats.tdms.listing import list_channel_sets
 from ecogpipe.formats.variables import Variables, plain
 from ecogpipe.storage.canonical import CHANNELS_BY_TIME, TIME_BY_CHANNELS
-from ecogpipe.storage.hdf5_files import open_hdf5
 from ecogpipe.storage.strict_yaml import quoted
 from ecogpipe.storage.tsv import BLANK
 
 _RATES = ("fs", "srate", "sfreq", "sampling_rate", "samplingrate", "rate", "fsample")
-_LONGEST_VECTOR = 10_000_000
-"""Values of a vector that is looked at for even spacing."""
+_INTERVALS = ("si", "dt", "interval", "sampling_interval")
+
+_LOOKED_AT = 10_000
+"""Values at the beginning of a vector by which it counts as evenly spaced."""
 
 _UNEVENNESS = 1e-3
-_INTERVALS = ("si", "dt", "interval", "sampling_interval")
+_COUNTS = ("numRow", "numCol", "numChan")
 
 
 class Variable(NamedTuple):
@@ -56,6 +59,15 @@ class Content(NamedTuple):
     variables: list[Variable]
     of_multiplexer: tuple[str, ...] = ()
 
+    @property
+    def lengths(self) -> set[int]:
+        """How many channels or analog lines there are by the counts of the lab; empty where they are not all there."""
+        counts = {each.name: number_or_none(each.value) for each in self.variables if each.name in _COUNTS}
+        n_rows, n_columns, n_lines = (counts.get(name) for name in _COUNTS)
+        if n_rows is None or n_columns is None or n_lines is None:
+            return set()
+        return {round(n_lines), round(n_rows * n_lines)}
+
 
 def list_content(path: Path) -> Content:
     """Return what is in a file; nothing where it is neither Matlab nor HDF5.
@@ -66,7 +78,7 @@ def list_content(path: Path) -> Content:
         If it cannot be read.
     """
     if h5py.is_hdf5(path):
-        with open_hdf5(path) as file:
+        with open_foreign_hdf5(path) as file:
             return _listed(HDF5Variables(path, file))
     return _listed(MatlabVariables(path)) if path.suffix.lower() == ".mat" else Content([])
 
@@ -86,7 +98,9 @@ def suggested_cell(path: Path) -> str:
 
 
 def suggest_overrides(content: Content) -> str:
-    """Return a cell for the column overrides that takes the largest array as channels in a row, with daq passthru.
+    """Return a cell for the column overrides that takes the largest array as signals.
+
+    They are channels in a row, for the daq passthru, unless the lab's counts in the file are those of the array.
 
     Examples
     --------
@@ -108,14 +122,16 @@ def suggest_overrides(content: Content) -> str:
     lengths = [length for length in arrays[0].shape if length > 1]
     n_channels = 1 if len(lengths) == 1 else lengths[0] if arrays[0].is_group else min(lengths)
     words = [rate]
-    if content.of_multiplexer:
+    if not content.lengths.isdisjoint(arrays[0].shape):
+        words = []
+    elif content.of_multiplexer:
         words.append(f"n_rows: 1; n_columns: {n_channels}; n_bncs: 0")
     elif len(lengths) > 1 and not arrays[0].is_group:
         words.append(f"orientation: {CHANNELS_BY_TIME if lengths[0] == n_channels else TIME_BY_CHANNELS}")
     name = arrays[0].name
     as_it_stands = name.isprintable() and ";" not in name and name[:1] not in "'\"[" and name == name.strip()
-    cells = [f"variable: {name if as_it_stands else quoted(name)}", *words, f"units: {BLANK}", f"gain: {BLANK}"]
-    return "; ".join(cells)
+    needed = [*words, f"units: {BLANK}", f"gain: {BLANK}"] if words else []
+    return "; ".join([f"variable: {name if as_it_stands else quoted(name)}", *needed])
 
 
 def _is_positive(value: Any) -> bool:
@@ -143,9 +159,12 @@ def _listed(variables: Variables) -> Content:
 
 
 def _step(variables: Variables, name: str, shape: tuple[int, ...]) -> float | None:
-    if not 2 < max(shape, default=0) == prod(shape) <= _LONGEST_VECTOR:
+    if not 2 < max(shape, default=0) == prod(shape):
         return None
-    values = variables.values(name).reshape(-1).astype(np.float64)
+    try:
+        values = variables.first_values(name, _LOOKED_AT).astype(np.float64)
+    except (EcogpipeError, OSError):
+        return None
     step = float(values[-1] - values[0]) / (len(values) - 1)
     is_even = step != 0 and np.allclose(np.diff(values), step, rtol=_UNEVENNESS, atol=0)
     return step if is_even else None

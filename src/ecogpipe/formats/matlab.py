@@ -103,6 +103,16 @@ def _plain_fields(struct: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + name, plain(values)
 
 
+def _field_names(value: Any) -> Iterator[str]:
+    """Yield the names of all fields in structs and cells, and in structs and cells within them, as SciPy loads them."""
+    for name in getattr(value, "_fieldnames", ()):
+        yield name
+        yield from _field_names(getattr(value, name))
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        for item in value.flat:
+            yield from _field_names(item)
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -145,10 +155,14 @@ class MatlabVariables:
     def all_names(self) -> Iterator[str]:
         """Yield the names of all variables, and of the fields of structs where they can be loaded."""
         yield from self._kinds
-        structs = [name for name, (_, kind) in self._kinds.items() if kind == "struct"]
-        if structs and _COPIES_WHILE_LOADING * self.path.stat().st_size <= load_params().memory_limit:
-            loaded = self._call(scipy.io.loadmat, variable_names=structs, squeeze_me=True, struct_as_record=False)
-            yield from (field.rpartition(".")[2] for name in structs for field, _ in _plain_fields(loaded[name]))
+        holders = [name for name, (_, kind) in self._kinds.items() if kind in ("struct", "cell")]
+        if holders and _COPIES_WHILE_LOADING * self.path.stat().st_size <= load_params().memory_limit:
+            loaded = self._call(scipy.io.loadmat, variable_names=holders, squeeze_me=True, struct_as_record=False)
+            yield from (field for name in holders for field in _field_names(loaded[name]))
+
+    def first_values(self, name: str, stop: int) -> npt.NDArray[Any]:
+        """Return the values of a vector up to `stop`."""
+        return self.values(name).reshape(-1)[:stop]
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of every array of real numbers."""

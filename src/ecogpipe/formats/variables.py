@@ -53,6 +53,9 @@ class Variables(Protocol):
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return a small array."""
 
+    def first_values(self, name: str, stop: int) -> npt.NDArray[Any]:
+        """Return the values of a vector up to `stop`."""
+
     def names(self) -> list[str]:
         """Return the names of all variables, arrays of numbers or not."""
 
@@ -113,7 +116,9 @@ def find_signals(variables: Variables, declared: Mapping[str, Any]) -> Signals:
             raise FormatError(f"{described}, but a vector is one channel; {advice_on_counts(declared)}")
         channels_first = True
     else:
-        is_group = variables.is_group(variable) and shape[0] in layouts
+        is_group = variables.is_group(variable)
+        if is_group and (shape[0] not in layouts or declared.get("orientation") == TIME_BY_CHANNELS):
+            raise FormatError(f"{described}, but each vector of a group is one channel; {advice_on_counts(declared)}")
         channels_first = is_group or _channels_first(described, shape, list(layouts), declared)
     n_lines, n_values = shape if channels_first else shape[::-1]
     if not n_values:

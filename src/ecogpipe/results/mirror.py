@@ -16,7 +16,8 @@ from ecogpipe.datasource.chunk_writer import ChunkWriter, chunk_shape, create_in
 from ecogpipe.datasource.plain import create_plain, plain_chunks
 from ecogpipe.electrodes.channel_map import ChannelMap
 from ecogpipe.electrodes.channels import ELECTRODE, ChannelTable
-from ecogpipe.errors import FormatError
+from ecogpipe.errors import EcogpipeError, FormatError
+from ecogpipe.results.mask import MaskTable
 from ecogpipe.results.provenance import provenance_of
 from ecogpipe.results.recording import RawRecording
 from ecogpipe.signal.rates import decimated_length
@@ -116,6 +117,15 @@ def read_channel_mask(path: Path) -> tuple[npt.NDArray[np.intp], Bools]:
         if not is_mirror(file) or canonical.CHANNEL_MASK not in file:
             raise FormatError(f"{path}: is not a mirror that holds a mask; mask.tsv beside it holds that of now.")
         return file[canonical.ELECTRODE_CHANNELS][()].astype(np.intp), file[canonical.CHANNEL_MASK][()]
+
+
+def holds_mask(mirror: Path, mask: MaskTable) -> bool:
+    """Return whether a mirror was made with the same channels kept as in a mask; False where it does not say."""
+    try:
+        channels, kept = read_channel_mask(mirror)
+    except (EcogpipeError, OSError, KeyError, RuntimeError):
+        return False
+    return np.array_equal(channels, mask.channel) and np.array_equal(kept, mask.keep)
 
 
 def create_mirror(

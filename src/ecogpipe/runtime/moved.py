@@ -10,8 +10,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
-P = ParamSpec("P")
-R = TypeVar("R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 MODULES: Mapping[str, str] = {
     "ecogpipe.digests": "ecogpipe.storage.digests",
@@ -90,14 +90,14 @@ def _with_old_names(execute: Callable[[ModuleType], None]) -> Callable[[ModuleTy
     return execute_and_add
 
 
-def takes_old_names(**new_by_old: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def takes_old_names(**new_by_old: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Let a function be called with old names of its keyword arguments."""
 
-    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
         @wraps(function)
-        def call(*values: P.args, **named: P.kwargs) -> R:
+        def call(*values: _P.args, **named: _P.kwargs) -> _R:
             for old, new in new_by_old.items():
-                if old in named:
+                if old in named and new not in named:
                     warnings.warn(f"{old} is called {new} now", DeprecationWarning, stacklevel=2)
                     named[new] = named.pop(old)
             return function(*values, **named)

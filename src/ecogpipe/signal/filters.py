@@ -96,6 +96,22 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
+def check_filter(settings: FilterSettings, rate: float | Fraction) -> None:
+    """Refuse what cannot be designed at a sampling rate, as far as numbers tell it without designing it.
+
+    Raises
+    ------
+    FilterError
+        As `design_sos` or `design_fir` does, but for a filter that would be unstable.
+    """
+    nyquist = float(rate) / 2
+    corners = _checked_corners(settings, nyquist)
+    if settings.design == "fir" and not settings.does_nothing:
+        _check_transition(settings, corners, nyquist)
+    for frequency in settings.notches:
+        _check_notch(frequency, settings.notch_width, nyquist)
+
+
 def design_sos(settings: FilterSettings, rate: float | Fraction) -> Array:
     """Return the second-order sections of the band-pass followed by the notches, (sections, 6).
 
@@ -129,16 +145,7 @@ def design_fir(settings: FilterSettings, rate: float | Fraction) -> Array:
     """
     nyquist = float(rate) / 2
     corners = _checked_corners(settings, nyquist)
-    if settings.notches or settings.phase != "zero":
-        raise FilterError("A FIR has neither notches nor a causal form here; use the butterworth design for them.")
-    width = settings.transition
-    if not corners:
-        raise FilterError("A FIR needs a band-pass; give at least one corner.")
-    if width is None or not 0 < width <= 2 * min(corners[0], nyquist - corners[-1]):
-        raise FilterError(
-            f"The transition of a FIR is {width} Hz wide; give a width that fits between 0 and the Nyquist frequency "
-            f"of {nyquist:g} Hz, centred on the corners."
-        )
+    width = _check_transition(settings, corners, nyquist)
     n_taps, beta = scipy.signal.kaiserord(_FIR_STOP_BAND_DB, width / nyquist)
     taps = scipy.signal.firwin(n_taps | 1, corners, window=("kaiser", beta), pass_zero=_kind(settings), fs=2 * nyquist)
     return np.asarray(taps, dtype=np.float64)
@@ -183,12 +190,27 @@ def _checked_corners(settings: FilterSettings, nyquist: float) -> list[float]:
     return corners
 
 
+def _check_transition(settings: FilterSettings, corners: Sequence[float], nyquist: float) -> float:
+    """Return the width of the transitions of a FIR, which it must be able to have."""
+    if settings.notches or settings.phase != "zero":
+        raise FilterError("A FIR has neither notches nor a causal form here; use the butterworth design for them.")
+    width = settings.transition
+    if not corners:
+        raise FilterError("A FIR needs a band-pass; give at least one corner.")
+    if width is None or not 0 < width <= 2 * min(corners[0], nyquist - corners[-1]):
+        raise FilterError(
+            f"The transition of a FIR is {width} Hz wide; give a width that fits between 0 and the Nyquist frequency "
+            f"of {nyquist:g} Hz, centred on the corners."
+        )
+    return width
+
+
 def _kind(settings: FilterSettings) -> Literal["bandpass", "highpass", "lowpass"]:
     low, high = settings.bandpass
     return "bandpass" if low and high else "highpass" if low else "lowpass"
 
 
-def _notch(frequency: float, width: float, nyquist: float) -> Array:
+def _check_notch(frequency: float, width: float, nyquist: float) -> None:
     if not 0 < frequency < nyquist:
         raise FilterError(
             f"The notch at {frequency:g} Hz is not between 0 and the Nyquist frequency of {nyquist:g} Hz; "
@@ -198,6 +220,10 @@ def _notch(frequency: float, width: float, nyquist: float) -> Array:
         raise FilterError(
             f"The notch at {frequency:g} Hz cannot be {width:g} Hz wide; give a width below its frequency."
         )
+
+
+def _notch(frequency: float, width: float, nyquist: float) -> Array:
+    _check_notch(frequency, width, nyquist)
     b, a = scipy.signal.iirnotch(frequency, frequency / width, fs=2 * nyquist)
     return np.concatenate([b, a])[None, :]
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,12 +86,9 @@ def mask_channels(
     IdentityError
         If the scan and the channels are of different recordings.
     """
-    decided = decide_mask(scan, channels, recording=recording, manual=manual, automatic=automatic)
-    settings: dict[str, Any] = {"recording": recording, "automatic": decided.header["thresholds"]}
-    if manual is not None and (rows := rows_of_recording(manual, _short_name(recording))):
-        # Of the table only what is of this recording counts: another row in it makes no other mask.
-        settings |= {MANUAL: relative_name(manual, mask.parent), ROWS: rows}
-    made_of = provenance("mask_channels", [scan, channels], settings, mask.parent)
+    rule = MaskRule(recording, manual, automatic)
+    decided = decide_mask(scan, channels, rule)
+    made_of = provenance("mask_channels", [scan, channels], rule.settings(mask.parent), mask.parent)
     logger.info("%s: %d of %d electrode channels kept", mask, decided.keep.sum(), len(decided))
     for note in decided.notes:
         logger.warning("%s: %s", mask, note)
@@ -100,11 +97,31 @@ def mask_channels(
     return write_mask(mask, replace(decided, header=decided.header | {"provenance": made_of}))
 
 
-def decide_mask(
-    scan: Path, channels: Path, *, recording: str, manual: Path | None, automatic: Mapping[str, float]
-) -> MaskTable:
-    """Return the mask that `mask_channels` writes, without what made it; parameters and errors are the same."""
-    thresholds = check_thresholds(automatic)
+@dataclass(frozen=True)
+class MaskRule:
+    """What the mask of a recording follows from besides its samples: parameters of `mask_channels` of these names."""
+
+    recording: str
+    manual: Path | None
+    automatic: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        """Name of the recording in its session."""
+        return self.recording.rpartition("/")[2]
+
+    def settings(self, folder: Path) -> dict[str, Any]:
+        """Return the settings that the provenance of a mask in a folder names."""
+        settings: dict[str, Any] = {"recording": self.recording, "automatic": check_thresholds(self.automatic)}
+        if self.manual is not None and (rows := rows_of_recording(self.manual, self.name)):
+            # Of the table only what is of this recording counts: another row in it makes no other mask.
+            settings |= {MANUAL: relative_name(self.manual, folder), ROWS: rows}
+        return settings
+
+
+def decide_mask(scan: Path, channels: Path, rule: MaskRule) -> MaskTable:
+    """Return the mask that `mask_channels` writes, without its provenance; raises as that does."""
+    thresholds = check_thresholds(rule.automatic)
     table = read_channels(channels)
     scanned = read_scan(scan, _NEEDED)
     if scanned.numbers["std"].size != len(table):
@@ -116,9 +133,9 @@ def decide_mask(
     at_sites = _at_sites(scanned, table)
     numbers = _site_numbers(at_sites, scanned, table, *read_correlation(scan))
     judged = judge_sites(numbers, table.chan_map, thresholds)
-    decisions = [] if manual is None else read_manual_mask(manual, _short_name(recording), table, read_mask_arrays)
+    decisions = [] if rule.manual is None else read_manual_mask(rule.manual, rule.name, table, read_mask_arrays)
     header: dict[str, Any] = {
-        "recording": recording,
+        "recording": rule.recording,
         "thresholds": thresholds,
         "line_frequency": _line_frequency(scanned),
         "notes": list(judged.notes),
@@ -169,10 +186,6 @@ def combine(
         numbers=dict(numbers),
         header=dict(header),
     )
-
-
-def _short_name(recording: str) -> str:
-    return recording.rpartition("/")[2]
 
 
 def _manual_reason(decision: Decision, automatic: str) -> str:

@@ -216,11 +216,10 @@ def _describe_unknown_key(error: Mistake) -> str:
 
 def _describe_missing_key(error: Mistake) -> str:
     missing, *others = (key for key in error.validator_value if key not in error.instance)
+    inside = f" in {_key(error)}" if _key(error) else ""
     if others:
-        inside = f" in {_key(error)}" if _key(error) else ""
         return f"the keys {_list([missing, *others], 'and')} are missing{inside}; add them, as a new study has them."
     meaning = error.schema["properties"][missing].get("description", "")
-    inside = f" in {_key(error)}" if _key(error) else ""
     return f"the key {missing!r} is missing{inside}; add it. {meaning}".strip()
 
 

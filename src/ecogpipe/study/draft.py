@@ -10,7 +10,7 @@ from pathlib import Path
 from ecogpipe.electrodes.channels import split_overrides
 from ecogpipe.electrodes.wiring import PASSTHRU, known_wirings
 from ecogpipe.errors import EcogpipeError, SettingsError
-from ecogpipe.formats.acquisition import ONE_ROW
+from ecogpipe.formats.acquisition import is_of_one_row
 from ecogpipe.formats.kinds import RAW_SUFFIXES
 from ecogpipe.formats.listing import suggested_cell
 from ecogpipe.formats.reading import read_header
@@ -24,6 +24,7 @@ A bare number at the end may as well be that of a recording, and is its name.
 """
 
 _NOT_RAW = {"results", "logs", "config"}
+_PASSTHRU = {"daq": PASSTHRU, "headstage": "", "electrode": "", "bnc": ""}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -186,10 +187,9 @@ def _with_suggestions(draft: Draft, study: Path) -> Draft:
         [wiring] = fitting
         suggested |= dict(zip(("daq", "headstage", "electrode"), wiring.names, strict=True))
         why += "; the set-up is a suggestion, as no other that is known fits: check it"
-    elif not fitting:
-        why += (
-            "; no set-up that is known fits: daq passthru, with headstage and electrode empty, takes them as they are"
-        )
+    elif any(map(is_of_one_row, acquisition.notes)):
+        suggested |= _PASSTHRU | {"overrides": f"gain: {BLANK}"}
+        why += "; it says nothing of a multiplexer, so that they are taken as they are: check it"
     return replace(draft, suggested=suggested, why=why)
 
 
@@ -202,14 +202,12 @@ def _with_declared(draft: Draft, path: Path) -> Draft:
         cell = suggested_cell(path)
         declared = split_overrides(parse_overrides(_filled(cell), str(path)))[0]
         notes = read_header(path, declared).acquisition.notes
-    except (EcogpipeError, OSError, ValueError, KeyError):
+    except (EcogpipeError, OSError):
         return draft
-    if not cell.isprintable() or not any(note.startswith(ONE_ROW) for note in notes):
+    if not cell.isprintable() or not any(map(is_of_one_row, notes)):
         return draft
-    suggested = {"daq": PASSTHRU, "headstage": "", "electrode": "", "bnc": "", "overrides": cell}
-    return replace(
-        draft, suggested=suggested, why="the file does not say enough; a suggestion of its largest signals: check it"
-    )
+    why = "the file does not say enough; a suggestion of its largest signals: check it"
+    return replace(draft, suggested=_PASSTHRU | {"overrides": cell}, why=why)
 
 
 def _filled(cell: str) -> str:

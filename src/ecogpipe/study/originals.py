@@ -3,14 +3,17 @@
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import h5py
 
+from ecogpipe.errors import FormatError, first_line
 from ecogpipe.results.names import RecordingFiles
 from ecogpipe.results.provenance import provenance_of
 from ecogpipe.storage import canonical
+from ecogpipe.storage.hdf5_files import open_hdf5
 from ecogpipe.storage.portable import to_json
 from ecogpipe.study.recordings import Recording
 
@@ -70,20 +73,53 @@ def _reason(recording: Recording, results: Path, table: str) -> str | None:
     named = f"{table}: the file {missing} of recording {recording.full_name}"
     sentence = f"{named} does not exist below {Path.cwd()}; "
     raw = RecordingFiles(results / recording.full_name).raw
-    if not is_hdf5(str(raw)) or _is_linked(raw):
+    if not is_hdf5(str(raw)):
         return sentence + "correct the column files, or put the file there."
-    copied = _copied_files(raw)
-    if copied != [file.name for file in recording.files]:
-        return (
-            f"{sentence}the copy in {raw} is of {'; '.join(copied)}: correct the column files, or put the file there."
-        )
-    made_with, declared = declared_in(raw), to_json(recording.acquisition_overrides)
-    if made_with != declared:
-        return sentence + (
-            f"the copy in {raw} was made with the overrides {made_with}, not {declared}: put the file back, or undo "
-            "the change in the column overrides."
-        )
+    try:
+        made_of = read_made_of(raw)
+    except FormatError as error:
+        return f"{sentence}put the file there; the copy cannot be read: {error}"
+    if made_of.is_linked:
+        return sentence + "correct the column files, or put the file there."
+    if difference := made_of.difference(recording):
+        return f"{sentence}the copy in {raw} {difference}: put the file there, or correct the row."
     return None
+
+
+@dataclass(frozen=True)
+class MadeOf:
+    """What a raw.h5 was made of: names of files, overrides as JSON, and whether it holds no samples of its own."""
+
+    files: tuple[str, ...]
+    overrides: str
+    is_linked: bool
+
+    def difference(self, recording: Recording) -> str:
+        """Say how it differs from what the table says now; '' where it does not. Folders may have moved since."""
+        if self.files != tuple(file.name for file in recording.files):
+            return f"is of {'; '.join(self.files)}, not of {'; '.join(file.name for file in recording.files)}"
+        declared = to_json(recording.acquisition_overrides)
+        return "" if self.overrides == declared else f"was made with the overrides {self.overrides}, not {declared}"
+
+
+def read_made_of(raw: Path) -> MadeOf:
+    """Read of what a raw.h5 was made.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, or does not say it.
+    """
+    try:
+        with open_hdf5(raw) as file:
+            made_by = provenance_of(file)
+            files = [Path(entry["name"]).name for entry in made_by["inputs"] if "source_of" not in entry]
+            is_linked = any(part.path != raw for part in canonical.signal_parts(file))
+            return MadeOf(tuple(files), to_json(made_by["settings"]["declared"]), is_linked)
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{raw}: does not say what it was made of ({first_line(error)}); remove it.") from error
 
 
 def _what_else(file: Path) -> str:
@@ -102,21 +138,3 @@ def _what_else(file: Path) -> str:
     except (OSError, RuntimeError):
         return "is a link that leads to itself; correct the link, or name the file itself"
     return ""
-
-
-def _is_linked(raw: Path) -> bool:
-    with h5py.File(raw, "r", locking=False) as file:
-        return any(part.path != raw for part in canonical.signal_parts(file))
-
-
-def declared_in(raw: Path) -> str:
-    """Return the overrides that a raw.h5 was made with, as JSON."""
-    with h5py.File(raw, "r", locking=False) as file:
-        return to_json(provenance_of(file)["settings"]["declared"])
-
-
-def _copied_files(raw: Path) -> list[str]:
-    """Return the names of the files that a raw.h5 is a copy of; their folder may have moved since."""
-    with h5py.File(raw, "r", locking=False) as file:
-        inputs = provenance_of(file)["inputs"]
-    return [Path(described["name"]).name for described in inputs if "source_of" not in described]

@@ -10,7 +10,7 @@ from ecogpipe.formats.tdms.metadata import BOOLEANS, split_path
 
 _ORDER = "NI_ArrayColumn"
 _NAMED_AT_MOST = 5
-_CONVERTER_RATE = "SamplingRate"
+CONVERTER_RATE = "SamplingRate"
 
 
 def choose_groups(index: TdmsIndex, declared: str | Sequence[str] | None) -> list[str]:
@@ -118,7 +118,7 @@ def _choose_group(index: TdmsIndex, declared: str | None) -> str:
 
 def says_acquisition(properties: Mapping[str, Any]) -> bool:
     """Return whether properties say how the lab's array was read."""
-    return "nrRows" in properties and _CONVERTER_RATE in properties
+    return "nrRows" in properties and CONVERTER_RATE in properties
 
 
 def said_of_multiplexer(index: TdmsIndex, properties: Mapping[str, Any]) -> tuple[str, ...]:
@@ -127,7 +127,7 @@ def said_of_multiplexer(index: TdmsIndex, properties: Mapping[str, Any]) -> tupl
     A ``SamplingRate`` counts as one among the properties of the signals, as the lab's is that of the converter.
     """
     names = names_of_multiplexer(name for of_one in index.properties.values() for name in of_one)
-    return names or tuple({_CONVERTER_RATE} & properties.keys())
+    return names or tuple({CONVERTER_RATE} & properties.keys())
 
 
 def _has_numbers(channel: StoredChannel) -> bool:

@@ -23,6 +23,7 @@ from ecogpipe.formats.multiplexed import (
     take_lines,
 )
 from ecogpipe.formats.tdms.channels import (
+    CONVERTER_RATE,
     choose_channels,
     choose_groups,
     group_properties,
@@ -243,13 +244,13 @@ def _found(
 ) -> Found:
     path, properties = index.path, group_properties(index, groups)
     by_channel = {split_path(channel.path)[1]: index.properties[channel.path] for channel in channels}
-    rate = properties.get("SamplingRate")
+    rate = properties.get(CONVERTER_RATE)
     needed = rate is not None and "sampling_rate" not in declared
     return Found(
         holds,
         n_lines=len(channels),
         of_multiplexer=said_of_multiplexer(index, properties),
-        daq_rate=number(path, "SamplingRate", rate) if needed else number_or_none(rate),
+        daq_rate=number(path, CONVERTER_RATE, rate) if needed else number_or_none(rate),
         **counts,
         units="V" if says_acquisition(properties) else None,
         info={**properties, "channel_properties": json.dumps(by_channel, ensure_ascii=False)},
