@@ -220,7 +220,7 @@ class TestEdits:
             findings = list(verify_recording(mirror.parent, ["low", "half"]))
             assert [found for found in findings if found.is_fault] == []
             assert [found.text for found in findings if found.path == mirror] == [
-                "was made with an earlier mask.tsv, which changes none of its signals"
+                "was made with an earlier mask.tsv, which changes nothing in it"
             ]
 
     def test_a_threshold_that_changes_masks_makes_the_mirrors_that_go_by_them(self, edited: Path) -> None:
@@ -303,6 +303,11 @@ class TestEdits:
         edit(edited, lambda config: config["mirrors"].update(third={**config["mirrors"]["low"], "rate": RATE / 5}))
         jobs = {"mirror 5", "extract_events 5", "qc 5", "report 1", "run_config 1", "all 1"}
         assert planned(edited) == jobs
+        assert run_snakemake(edited, by=OURS).returncode == 0
+        findings = list(verify_recording(edited / "results" / "s1" / "a" / "r0", ["low", "half", "third"]))
+        assert [found for found in findings if found.is_fault] == []
+        told = {found.path.name for found in findings if "earlier events.tsv, which changes nothing" in found.text}
+        assert told == {f"r0_{mirror}_qc.{suffix}" for mirror in ("low", "half") for suffix in ("html", "json")}
 
     def test_other_colours_of_the_figures_make_pages_and_no_results(self, edited: Path) -> None:
         """They come with a version, whose step qc has another revision."""
@@ -417,11 +422,15 @@ class TestWhatTheDryRunTells:
     @pytest.mark.parametrize(
         ("mirror", "why"),
         [
+            (
+                {"reference": "median", "least_active": 200},
+                "Its reference is the median of at least 200 active",
+            ),
             ({"design": "fir", "transition": 50.0}, "The transition of a FIR is 50.0 Hz wide"),
             ({"notches": [60], "notch_width": 70.0}, "The notch at 60 Hz cannot be 70 Hz wide"),
         ],
     )
-    def test_a_filter_that_no_rate_allows(self, study: Path, mirror: dict[str, Any], why: str) -> None:
+    def test_a_mirror_that_no_rate_allows(self, study: Path, mirror: dict[str, Any], why: str) -> None:
         edit(study, lambda config: config["mirrors"]["low"].update(mirror))
         [told] = self.told(study, "")
         assert told.startswith(f"The mirror 'low' cannot be made of s1/a/r1. {why}")
@@ -430,7 +439,7 @@ class TestWhatTheDryRunTells:
         assert run_snakemake(study, by=OURS).returncode == 0
         [told] = self.told(study, "n_columns: 11; n_bncs: 1")
         assert told.startswith(
-            "The channels of s1/a/r1 cannot be mapped. The recording has 16 DAQ rows and 11 electrode"
+            "The channels of s1/a/r1 cannot be mapped. The recording has 8 DAQ rows and 11 electrode"
         )
         assert self.told(study, "") == []
 
@@ -553,25 +562,28 @@ class TestFilesThatAreGone:
     def test_a_copy_is_worked_with_when_its_original_is_gone(self, study: Path) -> None:
         before = times(study)
         (study / "raw" / "a.tdms").unlink()
-        assert "Nothing to be done" in run_snakemake(study, by=OURS).stdout
+        screen = run_snakemake(study, by=OURS).stdout
+        assert "Nothing to be done" in screen
+        assert "The copies in raw.h5 are used, as files are gone: s1/a/copied." in screen
+        assert main(["plan", str(study)]) == 0
         table = study / "config" / "recordings.tsv"
         table.write_text(re.sub(r"(?m)^(s1\ta\tcopied.*)$", r"\1sampling_rate: 1000", table.read_text()))
         [heading, sentence] = last_lines(study)
         assert "Everything is made but for what failed here" in heading
         assert "raw/a.tdms of recording s1/a/copied does not exist" in sentence
-        assert '{}, not {"sampling_rate": 1000}: put the file back' in sentence
+        assert '{}, not {"sampling_rate": 1000}: put the file there' in sentence
         assert times(study) == before
 
     def test_a_copy_of_another_file_is_not_taken_for_that_in_the_table(self, study: Path, capsys) -> None:
         before, table = times(study), study / "config" / "recordings.tsv"
         (study / "raw" / "a.tdms").unlink()
         table.write_text(table.read_text().replace("raw/a.tdms", "raw/c.tdms"))
-        told = "raw/c.tdms of recording s1/a/copied does not exist.*raw.h5 is of a.tdms: correct the column files"
+        told = "raw/c.tdms of recording s1/a/copied does not exist.*raw.h5 is of a.tdms, not of c.tdms"
         assert re.search(told, last_lines(study)[-1])
         assert times(study) == before
         assert re.search(told, run_snakemake(study, "--dry-run", by=OURS).stdout.splitlines()[-1])
         assert main(["verify", str(study)]) == 1
-        assert re.search(told, capsys.readouterr().out)
+        assert "raw.h5: is of a.tdms, not of c.tdms, as the table says now" in capsys.readouterr().out
 
     def test_a_recording_that_is_linked_is_left_alone_and_named(self, study: Path) -> None:
         before = times(study)

@@ -503,3 +503,11 @@ def test_a_property_of_a_multiplexer_asks_for_all_counts(tmp_path, name):
     write_channels(tmp_path / "a.tdms", {name: 4})
     with pytest.raises(FormatError, match="does not say .*n_"):
         read_header(tmp_path / "a.tdms", {"sampling_rate": 1000})
+
+
+def test_an_increment_of_some_channels_is_none_of_all(tmp_path):
+    with TdmsWriter(tmp_path / "a.tdms") as file:
+        properties = [{"wf_increment": 200.0, "unit_string": "V"}, {"unit_string": "V"}]
+        file.write_segment([ChannelObject("g", f"c{n}", np.arange(9.0), properties=properties[n]) for n in range(2)])
+    with pytest.raises(FormatError, match="does not say sampling_rate"):
+        read_header(tmp_path / "a.tdms")

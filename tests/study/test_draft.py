@@ -135,6 +135,13 @@ def test_a_file_that_does_not_say_enough_gets_a_cell_to_fill_in(tmp_path: Path) 
         assert acquisition.n_channels == {"a": 5, "d": 3}[recording.recording]
 
 
+def test_raw_files_elsewhere_are_looked_into_before_the_study_is_there(tmp_path: Path) -> None:
+    write_recordings(tmp_path / "data" / "s1" / "day1", "a.mat")
+    assert main(["init", str(tmp_path / "new" / "study"), "--raw", str(tmp_path / "data")]) == 0
+    [row] = read_tsv(tmp_path / "new" / "study" / "config" / "recordings.tsv").rows
+    assert row["bnc"] == "10:FILL_IN, 11:FILL_IN"
+
+
 def test_channels_of_a_file_that_says_all_but_their_gain_are_taken_as_they_are(tmp_path: Path) -> None:
     raw = tmp_path / "raw" / "s1" / "day1"
     raw.mkdir(parents=True)

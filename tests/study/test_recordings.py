@@ -170,6 +170,11 @@ def test_a_file_of_two_recordings_is_told(tmp_path: Path) -> None:
     assert sentence.startswith("recordings.tsv: the recordings 16011/2016-09-01_active/test_001 and ")
 
 
+def test_other_arrays_of_a_file_are_other_signals(tmp_path: Path) -> None:
+    other = {"recording": "test_002", "files": "raw/b.tdms", "overrides": "variable: E2"}
+    assert find_shared(read_recordings(write_table(tmp_path, {}, other)), "recordings.tsv") == []
+
+
 @pytest.mark.parametrize(
     ("file", "found"),
     [

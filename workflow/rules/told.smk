@@ -7,6 +7,7 @@ from ecogpipe.checks.known_acquisition import find_acquisitions
 from ecogpipe.checks.impossible_mirrors import find_impossible_mirrors
 from ecogpipe.checks.reruns import describe, find_kept, find_old_pages, find_reruns
 from ecogpipe.checks.unfit_channels import find_unfit_channels
+from ecogpipe.study.originals import find_copies_alone
 from ecogpipe.study.recordings import find_shared
 
 # Asked of the words on the command line: Snakemake knows it later. A run proper meets such a recording in its job.
@@ -24,6 +25,8 @@ if workflow.is_main_process:
     kept, twice = find_kept(PRESENT, Path("results")), find_shared(RECORDINGS.values(), config["recordings"])
     for sentence in [*twice, *OF_THE_FUTURE.values(), *kept.values()]:
         logger.warning(sentence)
+    if alone := find_copies_alone(PRESENT):
+        logger.info(f"The copies in raw.h5 are used, as files are gone: {', '.join(alone)}.", extra={"is_told": True})
     if old_pages := find_old_pages(PRESENT, Path("results"), config["mirrors"]):
         logger.info(
             f"Pictures of an older version may be removed, as pages took their place: {old_pages[0]}"

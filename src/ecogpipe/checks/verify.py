@@ -15,15 +15,16 @@ import numpy.typing as npt
 
 from ecogpipe.datasource.blocks import affordable
 from ecogpipe.errors import EcogpipeError
+from ecogpipe.figures.page_content import lines_of
 from ecogpipe.figures.page_file import read_page_file
-from ecogpipe.figures.page_numbers import read_page_numbers
+from ecogpipe.figures.page_numbers import as_numbers, read_page_numbers
 from ecogpipe.formats.joined import find_segments, joined_blocks, read_headers
 from ecogpipe.results.channels import read_channels
 from ecogpipe.results.events import read_events
 from ecogpipe.results.identity import KEY, read_identity, signal_hash_of
 from ecogpipe.results.mask import MANUAL, read_mask
 from ecogpipe.results.mirror import holds_mask, read_mirror, read_row_hashes, signals_of
-from ecogpipe.results.names import MASK, NUMBERS_SUFFIX, RecordingFiles
+from ecogpipe.results.names import EVENTS, MASK, NUMBERS_SUFFIX, RecordingFiles
 from ecogpipe.results.provenance import older_changes, read_provenance
 from ecogpipe.results.recording import RawRecording, open_raw
 from ecogpipe.results.scan import read_signal_hash
@@ -297,17 +298,26 @@ def _check_inputs_of(path: Path) -> Iterator[Finding]:
 
 
 def _check_page(path: Path) -> Iterator[Finding]:
-    if path.suffix == NUMBERS_SUFFIX:
-        read_page_numbers(path)
-    elif read_page_file(path) != read_page_numbers(path.with_suffix(NUMBERS_SUFFIX)):
+    numbers = read_page_numbers(path.with_suffix(NUMBERS_SUFFIX))
+    if path.suffix != NUMBERS_SUFFIX and read_page_file(path) != numbers:
         yield Finding(path, "shows other numbers than those in the file beside it; run qc again")
-    yield from _check_inputs(path, read_provenance(path))
+    unused = EVENTS if _shows_edges(numbers, RecordingFiles(path.parent)) else ""
+    yield from _check_inputs(path, read_provenance(path), unused)
+
+
+def _shows_edges(numbers: Mapping[str, Any], files: RecordingFiles) -> bool:
+    """Return whether a page shows the edges that are there now: with another mirror, events.tsv gets a column."""
+    if not (files.events.exists() and files.raw.exists()):
+        return False
+    with open_raw(files.raw) as recording:
+        lines = lines_of(read_events(files.events), recording.acquisition.rate)
+    return bool(numbers["timeline"]["lines"] == as_numbers(lines))
 
 
 def _check_inputs(path: Path, made_by: Mapping[str, Any], unused: str = "") -> Iterator[Finding]:
     """Compare the inputs that an output names with those that are there.
 
-    `unused` names one whose change changes no signal: the workflow makes no output again for it.
+    `unused` names one whose change changes nothing in the output: the workflow does not make it again.
     """
     for described in made_by["inputs"]:
         file = _file_of(path, described)
@@ -315,7 +325,7 @@ def _check_inputs(path: Path, made_by: Mapping[str, Any], unused: str = "") -> I
             yield Finding(path, f"was made from {described['name']}, which is missing; put it back")
         elif not _is_unchanged(file, described):
             if file.name == unused:
-                text = f"was made with an earlier {unused}, which changes none of its signals"
+                text = f"was made with an earlier {unused}, which changes nothing in it"
                 yield Finding(path, text, is_fault=False)
             else:
                 yield Finding(path, f"was made from another {described['name']} than the one that is there")

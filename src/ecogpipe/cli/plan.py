@@ -15,6 +15,7 @@ from ecogpipe.errors import EcogpipeError
 from ecogpipe.results.names import REPORT, RUN_CONFIG
 from ecogpipe.runtime import costs
 from ecogpipe.runtime.params import load_params, scratch_setting
+from ecogpipe.study.originals import find_copies_alone, find_missing
 
 _COLUMNS = ("recording", "MB in", "MB out", "MB to write", "MB scratch", "MB memory", "minutes")
 
@@ -37,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _plan(study: Study, cores: int) -> int:
     wirings = study.folder / "config" / "wiring"
     plans, refusals = [], []
+    missing = find_missing(study.recordings, study.results, study.config["recordings"])
+    alone = set(find_copies_alone(study.recordings)) - missing.keys()
     for recording in study.recordings:
+        if recording.full_name in alone:
+            print(f"{recording.full_name}: its files are gone; the copy in raw.h5 is used, and is not counted here.")
+            continue
         try:
             plans.append(plan_recording(recording, study.config, wirings if wirings.is_dir() else None))
         except EcogpipeError as error:

@@ -56,6 +56,8 @@ def run_snakemake(arguments: Sequence[str]) -> int:
     StudyBusyError
         If another run is at work in it.
     """
+    if arguments and Path(arguments[0]).is_dir():
+        raise SettingsError(f"{arguments[0]} is a folder; write --directory {quote(arguments[0])} for the study in it.")
     study = _study_folder(arguments)
     if not study.is_dir():
         raise SettingsError(
@@ -63,6 +65,8 @@ def run_snakemake(arguments: Sequence[str]) -> int:
         )
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile"), *arguments]
     environment = _with_cache(os.environ, study)
+    for file in _config_files(study, arguments):
+        read_config_file(file)
     if _LOOKS_ONLY.intersection(arguments):
         return _wait_for(command, environment)[0]
     if not (study / "config" / "config.yaml").is_file() and not _names_config(arguments):
@@ -70,8 +74,6 @@ def run_snakemake(arguments: Sequence[str]) -> int:
             f"{study}: there is no study here, as config/config.yaml is missing; begin one with "
             f"`ecogpipe init {quote(str(study))}`, or give another folder with --directory."
         )
-    for file in _config_files(study, arguments):
-        read_config_file(file)
     calm = _shows_calm_view(arguments)
     view = ["--logger", "ecogpipe"] if calm else []
     own = [argument for argument in command if argument != _WHOLE_LOG]

@@ -26,6 +26,7 @@ from ecogpipe.figures.page_inputs import (
 )
 from ecogpipe.figures.spectra_content import SPECTROGRAM_SITES, spectra, spectrogram
 from ecogpipe.figures.wording import MirrorFacts
+from ecogpipe.results.events import EventsTable
 from ecogpipe.results.mask import MANUAL, MaskTable
 from ecogpipe.statistics.line_noise import MAINS_HZ
 
@@ -227,15 +228,20 @@ def _settling(after: Signals, facts: MirrorFacts) -> list[tuple[float, float]]:
     return [(float(begin / after.rate), float(end / after.rate)) for begin, end in ends if begin < end]
 
 
+def lines_of(events: EventsTable, rate: Fraction) -> list[Line]:
+    """Return what a page shows of the BNC lines of a recording with this sampling rate."""
+    return [
+        Line(column, found["note"], events.rising[column] / float(rate) if column in events.rising else None)
+        for column, found in events.facts.items()
+    ]
+
+
 def _timeline(inputs: PageInputs) -> Timeline:
     before, after, events = inputs.before, inputs.after, inputs.events
     length = float(before.n_samples / before.rate)
     return Timeline(
         seconds=length,
-        lines=[
-            Line(column, found["note"], events.rising[column] / float(before.rate) if column in events.rising else None)
-            for column, found in events.facts.items()
-        ],
+        lines=lines_of(events, before.rate),
         parts=[(float(segment.first_sample / before.rate), segment.part) for segment in before.segments],
         settling=_overlaps(_settling(after, inputs.facts), 0.0, length),
     )

@@ -53,6 +53,11 @@ class MirrorSettings:
         """Whether the signals depend on which channels are kept."""
         return self.reference != "none" or self.masked == "nan"
 
+    @property
+    def needed_active(self) -> int:
+        """Of how many active channels its reference has to be at least; 0 without a reference."""
+        return 0 if self.reference == "none" else max(LEAST_ACTIVE, self.least_active)
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "MirrorSettings":
         """Read the settings as a config holds them.

@@ -23,7 +23,6 @@ from ecogpipe.results.mirror import create_mirror, finish_mirror, write_packed
 from ecogpipe.results.provenance import provenance, write_provenance
 from ecogpipe.results.recording import RawRecording, open_raw
 from ecogpipe.runtime.progress import progress
-from ecogpipe.signal.reference import LEAST_ACTIVE
 from ecogpipe.storage.atomic import flushed_early, whole_hdf5
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -111,12 +110,11 @@ def _ratio(wanted: MirrorSettings, recording: RawRecording, name: str) -> int:
 
 
 def _check_reference(wanted: MirrorSettings, keep: Bools, where: Path, name: str) -> None:
-    least = max(LEAST_ACTIVE, wanted.least_active)
-    if wanted.reference != "none" and keep.sum() < least:
+    if keep.sum() < wanted.needed_active:
         raise MaskError(
             f"{where}: {keep.sum()} of {keep.size} electrode channels are active, and mirror {name!r} takes the "
-            f"{wanted.reference} of at least {least} as its reference; keep more channels in the mask of the session, "
-            "lower least_active, or choose the reference 'none' for this mirror."
+            f"{wanted.reference} of at least {wanted.needed_active} as its reference; keep more channels in the mask "
+            "of the session, lower least_active, or choose the reference 'none' for this mirror."
         )
 
 

@@ -168,7 +168,8 @@ def _with_suggestions(draft: Draft, study: Path) -> Draft:
     """Return a draft with what its first file tells: the one set-up that fits it, its BNC columns, what to declare."""
     if BLANK in draft.files:
         return draft
-    path = study / draft.files[0]
+    # The study folder need not be there yet, so that no .. can lead out of it.
+    path = Path(os.path.normpath(study.absolute() / draft.files[0]))
     try:
         acquisition = read_header(path).acquisition
     except (EcogpipeError, OSError):

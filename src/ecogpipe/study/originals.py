@@ -40,6 +40,11 @@ def find_missing(recordings: Iterable[Recording], results: Path, table: str) -> 
     return {name: reason for name, reason in reasons.items() if reason is not None}
 
 
+def find_copies_alone(recordings: Iterable[Recording]) -> list[str]:
+    """Return the full names of recordings some of whose files are gone, so that the copy in raw.h5 is used."""
+    return [each.full_name for each in recordings if not all(file.exists() for file in each.files)]
+
+
 def find_future(recordings: Iterable[Recording]) -> dict[Path, str]:
     """Return a sentence for each file whose time of change lies in the future, as of a clock that was wrong."""
     latest, sentences = time.time() + _CLOCK_SECONDS, {}

@@ -231,11 +231,13 @@ def _check_unique(recordings: list[Recording], table: Table) -> None:
 
 def find_shared(recordings: Iterable[Recording], path: str | Path) -> list[str]:
     """Return a sentence for each file that two rows of the table `path` name, which may be meant, or a slip."""
-    seen: dict[Path, str] = {}
+    seen: dict[tuple[Path, str], str] = {}
     sentences = []
     for recording in recordings:
         for file in recording.files:
-            first = seen.setdefault(file, recording.full_name)
+            # Other arrays or groups of a file are other signals.
+            part = repr([recording.overrides.get(name) for name in ("variable", "group", "skip_channels")])
+            first = seen.setdefault((file, part), recording.full_name)
             if first != recording.full_name:
                 sentences.append(
                     f"{path}: the recordings {first} and {recording.full_name} both name the file {file}: its signals "

@@ -86,7 +86,7 @@ def _start(index: TdmsIndex, channel: StoredChannel) -> datetime | str | None:
 
 
 def common_increment(index: TdmsIndex, channels: Sequence[StoredChannel]) -> Fraction | None:
-    """Return the seconds between samples that all channels state; None where none does.
+    """Return the seconds between samples that all channels state; None where one of them states none.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def common_increment(index: TdmsIndex, channels: Sequence[StoredChannel]) -> Fra
             f"{index.path}: its channels differ in wf_increment ({told}), so they were sampled at different rates; "
             f"leave those of the other rate out by 'skip_channels: [{listed(others)}]', or declare another group."
         )
-    return next(iter(counts), None)
+    return None if None in stated.values() else next(iter(counts), None)
 
 
 def _increment(index: TdmsIndex, channel: StoredChannel) -> Fraction | None:
