@@ -21,6 +21,7 @@ def test_a_table_saved_by_a_spreadsheet_is_understood(tmp_path):
     [
         ('a\tb\n"x\ty\nz\tw\n', "quotes in line 2, "),
         ("a\tb\n1\t2\t3\n", "line 2 has 3 cells for 2 columns"),
+        ("a\tb\n1  2\n", "line 2 is one cell, '1  2', for 2 columns; separate cells by one tab, not by spaces"),
         ("# made by hand\n\na\tb\n1\t2\n\n# more\n1\t2\t3\n", "line 7 has 3 cells"),
         ("# only a comment\n", "the table is empty"),
     ],

@@ -72,6 +72,11 @@ def read_tsv(path: str | Path) -> Table:
             raise FormatError(
                 f"{path}: line {number} has {len(row)} cells for {len(columns)} columns; separate cells by one tab."
             )
+        if len(row) == 1 < len(columns) and " " in row[0].strip():
+            raise FormatError(
+                f"{path}: line {number} is one cell, {row[0].strip()!r}, for {len(columns)} columns; separate cells by "
+                "one tab, not by spaces."
+            )
     # `zip_longest` gives the cells that a short row has not.
     cells = [dict(zip_longest(columns, row, fillvalue="")) for row in rows]
     return Table(path, header, tuple(columns), cells, tuple(numbers[1:]))
