@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -62,6 +64,13 @@ def write_copied_and_linked(folder: Path) -> Path:
     write_tdms(study, "a.tdms")
     SyntheticRecording(*SET_UP, rate=RATE, seconds=2, seed=3, n_bncs=2).write_mat73(study / "raw" / "b.mat")
     return study
+
+
+def edit(study: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = study / "config" / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    change(config)
+    path.write_text(yaml.safe_dump(config))
 
 
 def planned(study: Path, *arguments: str) -> set[str]:
