@@ -116,6 +116,19 @@ def test_what_is_declared_is_a_fact_and_no_warning(tmp_path):
     assert "declared by hand: line_frequency = 60" in text
 
 
+def test_a_mirror_too_short_for_its_filter_is_a_warning_and_channels_in_one_row_a_fact(tmp_path):
+    """Of a recording in parts, the note of each begins with its name."""
+    row = "a.tdms: says nothing of a multiplexer: 64 channels in one row, in the order of the file"
+    done = finished_recording(tmp_path / "test_001", seconds=0.3, notes=[row])
+    write_page(done)
+    target = tmp_path / "report.html"
+    text = Page(report({"s1/a/test_001": done.folder}, target, mirrors=["Fs200"], title="t").read_text()).text
+    warnings, _, facts = text.partition(" facts ")
+    assert "mirror Fs200: No sample of the mirror is free of the filter's settling" in warnings
+    assert row not in warnings
+    assert row in facts
+
+
 def test_diagnostic_columns_gaps_and_what_was_cropped_are_said_with_the_recording(tmp_path):
     done = interrupted_recording(tmp_path / "test_003")
     text = Page(
