@@ -182,3 +182,20 @@ def test_a_recording_says_at_the_prompt_what_it_is(tmp_path: Path) -> None:
         assert repr(recording) == "<Dataset 64 channels x 2000 samples, 200 Hz, 10 s, 63 of 64 good, test_001_Fs200.h5>"
         recording.set_channel_mask(recording.channel_mask)
         assert repr(recording).startswith("<Dataset 63 channels x 2000 samples, 200 Hz, 10 s, 63 of 63 good,")
+
+
+def test_a_study_folder_in_place_of_a_target_is_called_that(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", str(tmp_path)]) == 0
+    assert main(["run", str(tmp_path), "--dry-run"]) == 1
+    assert f"{tmp_path} is a study folder; write --directory {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["--dry-run"]])
+def test_a_tab_in_the_config_is_told_with_its_line(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", str(tmp_path)]) == 0
+    config = tmp_path / "config" / "config.yaml"
+    config.write_text("recordings: config/recordings.tsv\nstorage:\n\tcompression: none\n")
+    assert main(["run", "--directory", str(tmp_path), *words]) == 1
+    assert f"{config}, line 3" in capsys.readouterr().err

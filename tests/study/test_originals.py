@@ -4,6 +4,8 @@ import os
 import time
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from ecogpipe.errors import FormatError
@@ -50,3 +52,16 @@ def test_a_file_of_the_future_is_named(tmp_path: Path) -> None:
     os.utime(later, (time.time() + 86_400,) * 2)
     assert list(find_future([recording(now, later)])) == [later]
     assert find_missing([recording(now, later)], tmp_path / "results", "recordings.tsv") == {}
+
+
+def test_a_copy_that_is_damaged_is_not_taken_for_one_where_its_original_is_gone(tmp_path: Path) -> None:
+    raw = tmp_path / "results" / "s" / "d" / "r" / "raw.h5"
+    raw.parent.mkdir(parents=True)
+    with h5py.File(raw, "w") as file:
+        file["data"] = np.zeros((8, 5000))
+    for content in (raw.read_bytes(), raw.read_bytes()[:2000]):
+        raw.write_bytes(content)
+        reasons = find_missing([recording(tmp_path / "gone.tdms")], tmp_path / "results", "recordings.tsv")
+        assert "does not exist" in reasons["s/d/r"]
+        assert f"put the file there; the copy cannot be read: {raw}: " in reasons["s/d/r"]
+        assert "remove" not in reasons["s/d/r"]

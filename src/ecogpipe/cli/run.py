@@ -56,8 +56,10 @@ def run_snakemake(arguments: Sequence[str]) -> int:
     StudyBusyError
         If another run is at work in it.
     """
-    if arguments and Path(arguments[0]).is_dir():
-        raise SettingsError(f"{arguments[0]} is a folder; write --directory {quote(arguments[0])} for the study in it.")
+    if arguments and (Path(arguments[0]) / "config").is_dir():
+        raise SettingsError(
+            f"{arguments[0]} is a study folder; write --directory {quote(arguments[0])} for the study in it."
+        )
     study = _study_folder(arguments)
     if not study.is_dir():
         raise SettingsError(

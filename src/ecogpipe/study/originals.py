@@ -124,7 +124,7 @@ def read_made_of(raw: Path) -> MadeOf:
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, FormatError):
             raise
-        raise FormatError(f"{raw}: does not say what it was made of ({first_line(error)}); remove it.") from error
+        raise FormatError(f"{raw}: does not say what it was made of ({first_line(error)}).") from error
 
 
 def _what_else(file: Path) -> str:
